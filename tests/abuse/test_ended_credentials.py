@@ -1,11 +1,16 @@
-"""Who holds a credential that has ended, or that was stolen: it works nowhere within two seconds."""
+"""Who holds a credential that has ended, or that was stolen: it works nowhere within two seconds.
+
+Who has lost the right to read gets nothing that is published after that.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import aiohttp
 import pytest
@@ -196,6 +201,70 @@ async def test_what_has_ended_is_open_and_valid_nowhere(two: TwoGateways, ending
     if ending == "taken_back":
         form = {"grant_type": "password", "username": "bob@example.com", "password": "another horse battery"}
         assert await two.statuses([(await stack.ok("POST", "/token", data=form))["access_token"]]) == {200}
+
+
+class Poller:
+    """A long poll of one topic at one gateway."""
+
+    def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
+        self._session = session
+        self._url = url
+        self.messages: list[Any] = []
+
+    async def poll(self) -> None:
+        """Take what has come."""
+        async with self._session.get(self._url) as response:
+            answer = await response.json()
+        self.messages += answer["messages"]
+        self._url = f"{self._url.partition('token=')[0]}token={answer['token']}"
+
+    async def until(self, event: str) -> None:
+        """Poll until ``event`` has come."""
+        while not any(json.loads(message)[3] == event for message in self.messages):
+            await self.poll()
+
+    async def join(self, topic: str) -> None:
+        """Join ``topic``."""
+        message = json.dumps(["1", "1", f"topic:{topic}", "phx_join", {}])
+        async with self._session.post(
+            self._url, data=message, headers={"Content-Type": "application/x-ndjson"}
+        ) as done:
+            assert (await done.json())["status"] == 200
+        await self.until("phx_reply")
+
+
+@pytest.mark.parametrize("change", [{"readers": []}, {"visibility": "private"}])
+async def test_who_may_not_read_any_more_gets_nothing_after_the_answer(
+    two: TwoGateways, change: dict[str, Any]
+) -> None:
+    stack, ann, bob = two.stack, await two.stack.person("ann"), await two.stack.person("bob")
+    if "readers" in change:  # for who may not publish either, the topic does not exist any more
+        private = {"visibility": "private", "readers": [await stack.id_of("bob")], "publishers": []}
+        await stack.ok("PATCH", "/topics/plans", ann, json=private)
+    his, hers = await two.hold(bob), await two.hold(ann)
+    polls = [Poller(stack.session, held.poll) for held in his]
+    for poll in polls:
+        await poll.join("plans")
+    await stack.ok("POST", "/topics/plans/notifications", ann, json={"body": "before"})
+    for held in (*his, *hers):
+        await held.channel.until(lambda channel: len(channel.received) == 1)
+    await stack.ok("PATCH", "/topics/plans", ann, json=change)
+    for _ in range(3):
+        await stack.ok("POST", "/topics/plans/notifications", ann, json={"body": "secret"})
+    async with asyncio.timeout(PATIENCE):
+        for held, poll in zip(his, polls, strict=True):
+            await held.channel.until(lambda channel: channel.events[-1:] == [("phx_error", {})])
+            assert [one["body"] for one in held.channel.received] == ["before"]
+            for stream in held.streams:
+                seen = await stream.content.read()
+                assert b"before" in seen
+                assert b"secret" not in seen
+            await poll.until("phx_error")
+            assert "before" in str(poll.messages)
+            assert "secret" not in str(poll.messages)
+    for held in hers:
+        await held.channel.until(lambda channel: len(channel.received) == 4)
+        assert not held.client.close_codes
 
 
 async def test_a_gateway_learns_what_ended_while_it_was_cut_off_or_not_there(two: TwoGateways) -> None:

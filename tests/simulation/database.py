@@ -18,6 +18,7 @@ from notifyx_store.base import wakeups
 from notifyx_store.feed.core import FeedRow
 from notifyx_store.feed.queries import LogPage, ReaderPosition
 from notifyx_store.log.publish import Committed
+from notifyx_store.topics.permissions import SettingsVersion
 from simulation.clock import EPOCH, SimulatedClock
 from simulation.network import End, Host, Network
 from simulation.outbox import OutboxTable
@@ -42,7 +43,7 @@ class Topics(MemoryTopics):
             topic = super().make(name)
             topic.id = UUID(int=len(self))
             topic.created_at = EPOCH
-            topic.version = "v0"
+            topic.updated_at = EPOCH
             self.by_id[topic.id] = topic
         return self[name]
 
@@ -170,18 +171,18 @@ class Database:
             self.removed += [(self._network.loop.time(), topic.name, topic.pruned_seq) for topic in pruned]
         return answer, Committed(runs, now)
 
-    def restrict(self, name: str, readers: Sequence[str], version: str) -> None:
+    def restrict(self, name: str, readers: Sequence[str]) -> None:
         """Change who may read a topic."""
         topic = self.tables.topics[name]
         topic.restrict(*readers)
-        topic.version = version
+        topic.updated_at = self.now()
         self.tables.changed += wakeups.topic_changed(name)
         self._notify()
 
-    def heads(self, topics: Sequence[UUID]) -> dict[UUID, tuple[int, str]]:
+    def heads(self, topics: Sequence[UUID]) -> dict[UUID, tuple[int, SettingsVersion]]:
         """Return the newest seq and the version of each topic."""
         found = {topic: self.tables.by_id[topic] for topic in topics if topic in self.tables.by_id}
-        return {topic: (one.last_seq, one.version) for topic, one in found.items()}
+        return {topic: (one.last_seq, one.facts().version) for topic, one in found.items()}
 
     def pages(self, wanted: Sequence[tuple[UUID, int]]) -> list[LogPage]:
         """Return the page that follows each ``(topic, after)``."""
@@ -191,7 +192,7 @@ class Database:
             seqs = [seq for seq in topic.log if seq > after][:ROWS_PER_READ]
             items = [FeedRow(seq, topic.log[seq].decode(), int(self.now().timestamp() * 1000)) for seq in seqs]
             upto = seqs[-1] if len(seqs) >= ROWS_PER_READ else max(topic.last_seq, after)
-            pages.append(LogPage(topic_id, after, upto, topic.last_seq, items))
+            pages.append(LogPage(topic_id, after, upto, topic.last_seq, items, topic.facts().version))
         return pages
 
     def positions(self, pairs: Sequence[tuple[UUID, str]]) -> list[ReaderPosition]:

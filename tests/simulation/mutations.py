@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from unittest.mock import patch
 
@@ -23,6 +23,7 @@ from notifyx_gateway.delivery.fanout import Fanout
 from notifyx_gateway.delivery.hub import Hub
 from notifyx_gateway.delivery.known_position import KnownPosition
 from notifyx_gateway.delivery.ring import Ring
+from notifyx_gateway.delivery.topic_state import Progress
 from notifyx_gateway.socket.connection import WebSocketConnection
 from notifyx_gateway.upstream.fair_queue import FairQueue
 from notifyx_gateway.upstream.outbox import Outbox
@@ -65,25 +66,25 @@ def _classify_without_gap(head: int, rows: Rows) -> str:
     return "old" if rows.last <= head else "next"
 
 
-def _forward_without_cursor(self: Any, topic: Any, watched: Any, first: int, last: int, items: Any, found: Any) -> None:
+def _forward_without_cursor(self: Any, topic: Any, watched: Any, first: int, *rest: Any) -> None:
     for connection in list(watched.cursors):
         watched.cursors[connection] = first - 1
-    _FORWARD(self, topic, watched, first, last, items, found)
+    _FORWARD(self, topic, watched, first, *rest)
 
 
 _FORWARD: Any = FeedCore.__dict__["_forward"]
 
 
 def _attach_at_head(attach: Any) -> Any:
-    def attach_live(self: Any, state: Any, sink: Any, cursor: int, log_up_to: int = 0) -> None:
-        attach(self, state, sink, max(cursor, state.head))
+    def attach_live(self: Any, state: Any, sink: Any, progress: Progress) -> None:
+        attach(self, state, sink, Progress(max(progress.cursor, state.head)))
 
     return attach_live
 
 
 def _attach_without_ahead(attach: Any) -> Any:
-    def attach_live(self: Any, state: Any, sink: Any, cursor: int, log_up_to: int = 0) -> None:
-        attach(self, state, sink, min(cursor, state.head), log_up_to)
+    def attach_live(self: Any, state: Any, sink: Any, progress: Progress) -> None:
+        attach(self, state, sink, replace(progress, cursor=min(progress.cursor, state.head)))
 
     return attach_live
 
@@ -139,7 +140,7 @@ async def _wait_below_low_water(self: WebSocketConnection) -> None:
 MUTATIONS: Sequence[Mutation] = (
     Mutation(
         "topic-changed", "joins are checked again when a topic's settings change", 4,
-        [(Hub, "on_topic_changed", lambda self, topic, version: None)],
+        [(Hub, "on_topic_changed", lambda self, topic, version, public: None)],
     ),
     Mutation(
         "recent-events", "a join reads its position anew if the feed told one meanwhile (Recent at the gateway)", 0,

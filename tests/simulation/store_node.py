@@ -33,6 +33,7 @@ from notifyx_store.base import wakeups
 from notifyx_store.base.metrics import StoreMetrics
 from notifyx_store.feed.queries import LogPage, ReaderPosition
 from notifyx_store.feed.server import FeedLimits, FeedServer
+from notifyx_store.topics.permissions import SettingsVersion
 from simulation.clock import SimulatedClock
 from simulation.database import Database
 from simulation.metrics import METRICS
@@ -52,7 +53,7 @@ class Source:
     def __init__(self, database: Database, host: Host, network: Network) -> None:
         self._database, self._host, self._network = database, host, network
 
-    async def heads(self, topics: Sequence[UUID]) -> dict[UUID, tuple[int, str]]:
+    async def heads(self, topics: Sequence[UUID]) -> dict[UUID, tuple[int, SettingsVersion]]:
         return await self._database.run(self._host, lambda: self._database.heads(topics))
 
     async def pages(self, wanted: Sequence[tuple[UUID, int]]) -> list[LogPage]:

@@ -234,6 +234,6 @@ class World:
             case "nap" if client is not None:
                 client.nap(step.amount)
             case "restrict":
-                self.database.restrict(PRIVATE, ALLOWED, "v1")
+                self.database.restrict(PRIVATE, ALLOWED)
             case _:
                 self._faults.begin(step)

@@ -37,7 +37,7 @@ class MemoryTopic:
         self.readers: tuple[str, ...] = ()
         self.paused = False
         self.created_at = datetime.now(UTC)
-        self.version = ""
+        self.updated_at: datetime | None = None
         self.log: dict[int, bytes] = {}
         self.last_seq = 0
         self.pruned_seq = 0
@@ -75,6 +75,7 @@ class MemoryTopic:
             paused=self.paused,
             last_seq=self.last_seq,
             pruned_seq=self.pruned_seq,
+            updated_at=self.updated_at,
         )
 
     def restrict(self, *readers: str) -> None:
@@ -175,7 +176,7 @@ class MemoryTopic:
             expired=self.told(user),
             subscribed=user in self.subscribers,
             revision=self.revisions[user],
-            version=self.version,
+            version=self.facts().version.id,
         )
 
     def subscribe(self, user: str, email: EmailMode | None = None) -> bool:

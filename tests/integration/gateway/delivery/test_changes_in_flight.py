@@ -115,6 +115,54 @@ async def changed(platform: Platform) -> None:
     await until(lambda: any(one.get_name() == "join check" for one in asyncio.all_tasks()), "the change is told")
 
 
+def got(channel: Channel) -> list[str]:
+    return [body["body"] for event, body in channel.events if event == "notification"]
+
+
+async def head(platform: Platform, seq: int) -> None:
+    """Wait until the gateway has got the rows up to ``seq``, and written them to whoever gets them."""
+    await until(lambda: platform.gateway.hub._topics["news"].head == seq, "the rows have come")
+
+
+@pytest.mark.parametrize("cut_off", [False, True])
+async def test_rows_that_were_published_after_the_right_to_read_was_taken_away(
+    platform: Platform, cut_off: bool
+) -> None:
+    async with AsyncExitStack() as stack:
+        ann, bob, again = [
+            await stack.enter_async_context(PhoenixClient(platform.gateway.url, token))
+            for token in ("user.ann", "user.bob", "user.bob")
+        ]
+        hers, his = await ann.channel("topic:news"), await bob.channel("topic:news")
+        resumed = await again.channel("topic:news", since=1)
+        await resumed.until(lambda channel: got(channel) == ["1", "2"])
+        platform.calls.answers.clear()
+        if cut_off:
+            platform.feed.answers.clear()
+        await take_reading_away(platform.store)
+        await platform.store.publish(ANN, {"topic": "news", "body": "secret"})
+        platform.feed.answers.set()
+        await head(platform, 4)
+        assert got(hers) == [], "nobody is known to be a reader"
+        await platform.store.publish(ANN, {"topic": "news", "body": "more"})
+        await head(platform, 5)
+        platform.calls.answers.set()
+        for channel in (his, resumed):
+            await channel.until(ended)
+        await hers.until(lambda channel: got(channel) == ["secret", "more"])
+        assert got(his) + got(resumed) == ["1", "2"]
+
+
+async def test_a_change_of_a_topic_that_everyone_may_read_holds_up_nobody(platform: Platform) -> None:
+    async with PhoenixClient(platform.gateway.url, "user.bob") as bob:
+        his = await bob.channel("topic:news")
+        platform.calls.answers.clear()
+        await platform.store.ok("PATCH", "/topics/news", ANN, {"title": "News"})
+        await platform.store.publish(ANN, {"topic": "news", "body": "public"})
+        await his.until(lambda channel: got(channel) == ["public"])
+        platform.calls.answers.set()
+
+
 async def subscribe(store: StoreClient) -> None:
     await store.ok("PUT", "/topics/news/subscription", BOB, {})
 

@@ -12,7 +12,7 @@ from notifyx_common.metrics import Metrics
 from notifyx_common.principal import Principal, system_principal
 from notifyx_gateway.delivery.catchup import MAX_CONCURRENT_READS, CatchUp, LogReader
 from notifyx_gateway.delivery.sinks import Sink
-from notifyx_gateway.delivery.topic_state import TopicState
+from notifyx_gateway.delivery.topic_state import Progress, TopicState
 from notifyx_gateway.upstream.store import Store
 
 
@@ -85,12 +85,12 @@ async def test_a_page_is_kept_for_who_comes_next_unless_rows_were_forgotten_whil
     sink = cast(Sink, Reading(system_principal("ann")))
 
     async def read(*, forgetting: bool) -> None:
-        work = asyncio.create_task(CatchUp(state, sink, 7, reader).next_rows())
+        work = asyncio.create_task(CatchUp(state, sink, Progress(7), reader).next_rows())
         await settle()
         if forgetting:
             state.forget_rows()
             # Who comes now does not share the page that is being read.
-            work = asyncio.gather(work, CatchUp(state, sink, 7, reader).next_rows())  # type: ignore[assignment]
+            work = asyncio.gather(work, CatchUp(state, sink, Progress(7), reader).next_rows())  # type: ignore[assignment]
             await settle()
             store.steps.release()
         store.steps.release()

@@ -8,9 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from notifyx_store.feed.core import Delivery, FeedCore, FeedRow
+from notifyx_store.topics.permissions import SettingsVersion
 
 TOPICS = [UUID(int=1), UUID(int=2)]
 CONNECTIONS = ["a", "b", "c"]
+ONE, TWO, THREE = (SettingsVersion(str(n), public=False) for n in (1, 2, 3))
 
 
 class World:
@@ -26,6 +28,11 @@ class World:
         self.cursors: dict[tuple[str, UUID], int] = {}
         self.began: dict[tuple[str, UUID], int] = {}
         self.got: dict[tuple[str, UUID], list[int]] = {}
+        self.told: dict[tuple[str, UUID], SettingsVersion] = {}
+
+    def version(self, seq: int) -> SettingsVersion:
+        """The version of the settings by which ``seq`` was published: another one for each three."""
+        return SettingsVersion(str(seq // 3), public=False)
 
     def item(self, seq: int) -> FeedRow:
         return FeedRow(seq, f'{{"seq":{seq}}}', seq)
@@ -37,6 +44,11 @@ class World:
                 assert connection not in self.blocked
                 assert delivery.first == self.cursors[watch] + 1, "contiguous, without overlap"
                 assert delivery.last >= delivery.first
+                if connection in (*delivery.news.first, *delivery.news.changed):
+                    assert (connection in delivery.news.changed) == (watch in self.told)
+                    self.told[watch] = delivery.version
+                assert self.told[watch] == delivery.version, "told before the rows"
+                assert int(delivery.version.id) >= max(item.seq // 3 for item in delivery.items or [self.item(0)])
                 seqs = [item.seq for item in delivery.items]
                 assert seqs == sorted(set(seqs))
                 assert all(delivery.first <= seq <= delivery.last for seq in seqs)
@@ -56,7 +68,7 @@ class World:
 
     def offer(self, topic: UUID, first: int, last: int) -> None:
         items = [self.item(seq) for seq in range(first, last + 1)]
-        self.take(self.core.offer(topic, first, last, items))
+        self.take(self.core.offer(topic, first, last, items, self.version(last)))
 
     def begin_reads(self, limit: int, most: int) -> None:
         for topic, after in self.core.next_reads(limit):
@@ -71,7 +83,7 @@ class World:
         if failed:
             self.core.on_read_failed([topic])
         else:
-            self.take(self.core.on_read(topic, after, upto, items, head))
+            self.take(self.core.on_read(topic, after, upto, items, head, self.version(head)))
 
     def watch(self, connection: str, topic: UUID, back: int) -> None:
         after = max(len(self.logs[topic]) - back, 0)
@@ -79,6 +91,7 @@ class World:
         self.core.watch(connection, str(topic), topic, after)
         self.cursors[watch] = self.began[watch] = after
         self.got[watch] = []
+        self.told.pop(watch, None)
 
     def forget(self, watch: tuple[str, UUID]) -> None:
         self.cursors.pop(watch, None)
@@ -165,7 +178,7 @@ def test_an_offer_goes_to_all_who_are_up_to_date_as_one_delivery() -> None:
     world = World()
     for connection in CONNECTIONS:
         world.watch(connection, TOPICS[0], 0)
-    deliveries = world.core.offer(TOPICS[0], 1, 2, [world.item(1), world.item(2)])
+    deliveries = world.core.offer(TOPICS[0], 1, 2, [world.item(1), world.item(2)], ONE)
     assert [(one.first, one.last, sorted(one.connections)) for one in deliveries] == [(1, 2, CONNECTIONS)]
     assert world.core.next_reads(10) == []
 
@@ -173,9 +186,12 @@ def test_an_offer_goes_to_all_who_are_up_to_date_as_one_delivery() -> None:
 def test_an_offer_that_came_too_early_needs_no_read() -> None:
     world = World()
     world.watch("a", TOPICS[0], 0)
-    assert world.core.offer(TOPICS[0], 2, 2, [world.item(2)]) == []
-    deliveries = world.core.offer(TOPICS[0], 1, 1, [world.item(1)])
-    assert [(one.first, one.last) for one in deliveries] == [(1, 1), (2, 2)]
+    assert world.core.offer(TOPICS[0], 2, 2, [world.item(2)], TWO) == []
+    deliveries = world.core.offer(TOPICS[0], 1, 1, [world.item(1)], ONE)
+    assert [(one.first, one.last, one.version, one.news) for one in deliveries] == [
+        (1, 1, ONE, (["a"], [])),
+        (2, 2, TWO, ([], ["a"])),
+    ]
     assert world.core.next_reads(10) == []
 
 
@@ -197,7 +213,7 @@ def test_a_head_that_is_no_more_does_not_make_it_read_for_ever() -> None:
     world.watch("a", TOPICS[0], 0)
     world.core.on_wakeup(TOPICS[0], 7)
     assert world.core.next_reads(1) == [(TOPICS[0], 0)]
-    assert world.core.on_read(TOPICS[0], 0, 0, [], 0) == []
+    assert world.core.on_read(TOPICS[0], 0, 0, [], 0, ONE) == []
     assert world.core.next_reads(1) == []
 
 
@@ -207,18 +223,21 @@ def test_a_topic_that_ends_is_watched_by_nobody() -> None:
     world.watch("b", TOPICS[0], 0)
     assert sorted(world.core.remove_topic(TOPICS[0])) == ["a", "b"]
     assert world.core.topics == []
-    assert world.core.offer(TOPICS[0], 1, 1, [world.item(1)]) == []
+    assert world.core.offer(TOPICS[0], 1, 1, [world.item(1)], ONE) == []
 
 
 def test_each_watcher_is_told_the_version_first_and_each_other_one_once() -> None:
     core: FeedCore[str] = FeedCore(lambda connection: True)
     topic = TOPICS[0]
-    assert core.on_version(topic, "1") == ([], [])
+    assert core.on_version(topic, ONE) == ((), ())
     core.watch("a", "news", topic, 0)
-    assert core.on_version(topic, "1") == (["a"], [])
+    assert core.on_version(topic, ONE) == (["a"], [])
     core.watch("b", "news", topic, 0)
-    assert core.on_version(topic, "1") == (["b"], [])
-    assert core.on_version(topic, "2") == ([], ["a", "b"])
-    assert core.on_version(topic, "2") == ([], [])
+    assert core.on_version(topic, ONE) == (["b"], [])
+    assert core.on_version(topic, TWO) == ([], ["a", "b"])
+    assert core.on_version(topic, TWO) == ((), ())
+    [delivery] = core.offer(topic, 1, 1, [], THREE)
+    assert delivery.news == ([], ["a", "b"])
+    assert core.on_version(topic, THREE) == ((), ())
     core.watch("a", "news", topic, 5)
-    assert core.on_version(topic, "2") == (["a"], [])
+    assert core.on_version(topic, THREE) == (["a"], [])

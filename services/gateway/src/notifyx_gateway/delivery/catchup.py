@@ -12,9 +12,8 @@ from notifyx_common.background import Background
 from notifyx_common.limiting.turns import Place, SharedTurns
 from notifyx_common.principal import system_principal
 from notifyx_gateway.delivery.cursors import Row
-from notifyx_gateway.delivery.shortfall import Shortfall
 from notifyx_gateway.delivery.sinks import Sink
-from notifyx_gateway.delivery.topic_state import TopicState
+from notifyx_gateway.delivery.topic_state import Progress, TopicState
 from notifyx_gateway.upstream.store import Store
 
 PAGE_SIZE = 200
@@ -49,7 +48,7 @@ class LogReader:
     async def page(
         self, topic: str, after: int, head: int, user: str, forgotten: int = 0
     ) -> tuple[list[Row], int | None]:
-        """Return the rows above ``after``, and the cursor to continue from (``None``: no more up to ``head``).
+        """Return the rows above ``after`` up to ``head``, and the cursor to continue from (``None``: no more of them).
 
         ``head`` is a committed seq. Equal requests at the same time share one read, at the first turn of their users.
         ``head`` belongs to the request, because a read that started before ``head`` was committed may miss it; so does
@@ -60,7 +59,7 @@ class LogReader:
         read = self._pages.get(key)
         if read is None:
             place = asyncio.get_running_loop().create_future()
-            task = self._reads.shared("history page", self._read(topic, after, user, place))
+            task = self._reads.shared("history page", self._read(topic, after, head, user, place))
             read = self._pages[key] = _PageRead(task, place, {user})
             task.add_done_callback(lambda _: self._pages.pop(key, None))
         elif user not in read.users:
@@ -77,43 +76,31 @@ class LogReader:
             found += rows
         return [row for row in found if row[0] <= up_to]
 
-    async def _read(self, topic: str, after: int, user: str, place: Place) -> tuple[list[Row], int | None]:
+    async def _read(self, topic: str, after: int, head: int, user: str, place: Place) -> tuple[list[Row], int | None]:
         async with self._turns.turn(user, place):
             page = await self._store.history(
                 self._principal, topic, after=after, limit=PAGE_SIZE, deadline=READ_TIMEOUT
             )
-        rows = [(int(item["seq"]), orjson.dumps(item)) for item in page.items]
-        return rows, page.next
+        # What came after the head may have been published by newer settings, which the feed has not told yet.
+        rows = [(seq, orjson.dumps(item)) for item in page.items if (seq := int(item["seq"])) <= head]
+        return rows, page.next if len(rows) == len(page.items) else None
 
 
 class CatchUp:
-    """The progress of one consumer towards the head: ``cursor`` is the last seq that it has.
+    """The way of one consumer to the head, noted in ``progress``."""
 
-    Rows up to ``log_up_to`` come from the log, even if the ring has them. ``shortfall`` is what the consumer was told.
-    """
+    __slots__ = ("_log_reader", "progress", "sink", "state")
 
-    __slots__ = ("_log_reader", "_log_up_to", "cursor", "shortfall", "sink", "state")
-
-    def __init__(
-        self,
-        state: TopicState,
-        sink: Sink,
-        cursor: int,
-        log_reader: LogReader,
-        log_up_to: int = 0,
-        shortfall: Shortfall | None = None,
-    ) -> None:
+    def __init__(self, state: TopicState, sink: Sink, progress: Progress, log_reader: LogReader) -> None:
         self.state = state
         self.sink = sink
-        self.cursor = cursor
+        self.progress = progress
         self._log_reader = log_reader
-        self._log_up_to = log_up_to
-        self.shortfall = shortfall or Shortfall()
 
     def advance(self, up_to: int, rows: int) -> None:
         """Move the cursor to ``up_to``, after ``rows`` were sent; tell the consumer what is missing between."""
-        missed = self.shortfall.pass_over(self.cursor, up_to, rows)
-        self.cursor = up_to
+        missed = self.progress.shortfall.pass_over(self.progress.cursor, up_to, rows)
+        self.progress.cursor = up_to
         if missed and not self.sink.closed:
             self.sink.missed(missed, up_to)
 
@@ -121,16 +108,17 @@ class CatchUp:
         """Return rows above the cursor, and the seq up to which they are complete. Raises :class:`NotifyxError`."""
         # Everything up to the current head is committed: a read that starts now and finds no more is complete.
         head = self.state.head
-        rows = self.state.ring.after(self.cursor) if self.cursor >= self._log_up_to else None
+        cursor = self.progress.cursor
+        rows = self.state.ring.after(cursor) if cursor >= self.progress.log_up_to else None
         if rows is not None:
             return rows, head
         user = self.sink.principal.id
         forgotten = self.state.forgotten
-        page, following = await self._log_reader.page(self.state.name, self.cursor, head, user, forgotten)
+        page, following = await self._log_reader.page(self.state.name, cursor, head, user, forgotten)
         covered = following if following is not None else head
         if forgotten == self.state.forgotten:
             # After the loss of a gateway its clients come from the same cursors, but not all at once.
-            self.state.ring.prepend(self.cursor, page, covered)
+            self.state.ring.prepend(cursor, page, covered)
         return page, covered
 
 

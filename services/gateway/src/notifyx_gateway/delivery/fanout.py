@@ -1,11 +1,12 @@
 """Writes the rows of each tick of the event loop to every sink of their topic, and brings sinks up to the head.
 
-A sink is in one of three states in its :class:`~notifyx_gateway.delivery.topic_state.TopicState`:
+A sink is in one of four states in its :class:`~notifyx_gateway.delivery.topic_state.TopicState`:
 
 - **live**: it has everything up to ``head``; each tick's rows are encoded once per format and written to all.
 - **ahead**: its join returned a later position than the feed has reached; it gets only the rows above its cursor.
 - **behind**: a task reads what it misses, from the ring or the log, as fast as the sink accepts it. Once it has
   reached ``head`` it becomes live, without an ``await`` between the check and the change.
+- **held**: it gets nothing until it is known whether it may still read; what it misses meanwhile it catches up on.
 
 While the bound of what waits for all clients is full (:mod:`~notifyx_gateway.delivery.pending`), a sink with more than
 :data:`SMALL` waiting gets nothing, and nothing is read for it.
@@ -24,9 +25,8 @@ from notifyx_common.metrics import Metrics
 from notifyx_gateway.delivery.catchup import CatchUp, LogReader, next_chunk
 from notifyx_gateway.delivery.cursors import Row
 from notifyx_gateway.delivery.pending import PendingOutput
-from notifyx_gateway.delivery.shortfall import Shortfall
 from notifyx_gateway.delivery.sinks import Sink
-from notifyx_gateway.delivery.topic_state import TopicState
+from notifyx_gateway.delivery.topic_state import Progress, TopicState
 
 log = get_logger(__name__)
 
@@ -70,25 +70,24 @@ class Fanout:
             asyncio.get_running_loop().call_soon(self._flush)
         self._flushes[state] = min(self._flushes.get(state, published_ms), published_ms)
 
-    def attach(
-        self, state: TopicState, sink: Sink, cursor: int, log_up_to: int = 0, shortfall: Shortfall | None = None
-    ) -> None:
-        """Attach a sink that has everything up to ``cursor``, in the state that follows from it.
-
-        What follows up to ``log_up_to`` is read from the log: the ring may have rows of it that retention removed.
-        ``shortfall`` is what the sink was told to be missing.
-        """
+    def attach(self, state: TopicState, sink: Sink, progress: Progress) -> None:
+        """Attach a sink in the state that follows from its progress."""
         if sink.closed:
             return
-        shortfall = shortfall or Shortfall()
+        cursor = progress.cursor
         if cursor > state.head:
-            state.ahead[sink] = cursor, shortfall
-        elif cursor == state.head or (cursor >= log_up_to and self._replay_ring(state, sink, cursor, shortfall)):
+            state.ahead[sink] = progress
+        elif cursor == state.head or (cursor >= progress.log_up_to and self._replay_ring(state, sink, progress)):
             if not sink.closed:
                 state.go_live(sink)
         else:
-            catch_up = CatchUp(state, sink, cursor, self._log_reader, log_up_to, shortfall)
-            state.behind[sink] = self._tasks.spawn("catch up", self._catch_up(catch_up))
+            catch_up = CatchUp(state, sink, progress, self._log_reader)
+            state.behind[sink] = progress, self._tasks.spawn("catch up", self._catch_up(catch_up))
+
+    def release(self, state: TopicState, sink: Sink) -> None:
+        """Deliver to a sink again, if it is held."""
+        if (progress := state.held.pop(sink, None)) is not None:
+            self.attach(state, sink, progress)
 
     async def close(self) -> None:
         """Cancel the catch-up of all sinks."""
@@ -124,7 +123,7 @@ class Fanout:
                 ready = {sink: send for sink, send in group.items() if self._has_room(sink, size)}
                 for sink in [sink for sink in group if sink not in ready]:
                     state.remove(sink)
-                    self.attach(state, sink, before)
+                    self.attach(state, sink, Progress(before))
                 sends = tuple(ready.values())
             for send in sends:
                 send(payload, size)
@@ -157,17 +156,17 @@ class Fanout:
                 await sink.wait_drained()
 
     def _serve_ahead(self, state: TopicState) -> None:
-        for sink, (cursor, shortfall) in tuple(state.ahead.items()):
-            if cursor <= state.head:
+        for sink, progress in tuple(state.ahead.items()):
+            if progress.cursor <= state.head:
                 del state.ahead[sink]
-                self.attach(state, sink, cursor, shortfall=shortfall)
+                self.attach(state, sink, progress)
 
-    def _replay_ring(self, state: TopicState, sink: Sink, cursor: int, shortfall: Shortfall) -> bool:
+    def _replay_ring(self, state: TopicState, sink: Sink, progress: Progress) -> bool:
         """Bring the sink to the head from the ring, if the ring has all rows and the sink can accept them."""
         room = self._room(sink)
         if room <= 0:
             return False
-        memo = state.memo
+        memo, cursor = state.memo, progress.cursor
         if memo is None or memo[:3] != (sink.format, cursor, state.head):
             rows = state.ring.after(cursor)
             if rows is None:
@@ -180,29 +179,29 @@ class Fanout:
         if count:
             sink.send(payload, size)
             self._deliveries.labels(sink.format.transport).inc(count)
-        missed = shortfall.pass_over(cursor, state.head, count)
+        missed = progress.shortfall.pass_over(cursor, state.head, count)
         if missed and not sink.closed:
             sink.missed(missed, state.head)
         return True
 
     async def _catch_up(self, work: CatchUp) -> None:
-        state, sink = work.state, work.sink
+        state, sink, progress = work.state, work.sink, work.progress
         try:
             while not sink.closed:
-                if work.cursor >= state.head:
+                if progress.cursor >= state.head:
                     state.behind.pop(sink, None)
-                    self.attach(state, sink, work.cursor, shortfall=work.shortfall)
+                    self.attach(state, sink, progress)
                     return
                 # A sink that waits holds no rows: they are read when there is room for them.
                 await self._wait_for_room(sink)
                 rows, covered = await work.next_rows()
-                if await self._write(work, rows) and covered > work.cursor:
+                if await self._write(work, rows) and covered > progress.cursor:
                     work.advance(covered, 0)
         except NotifyxError as error:
             log.warning("catch_up_failed", topic=state.name, code=error.code)
             self._on_lost(sink, error)
         finally:
-            if state.behind.get(sink) is asyncio.current_task():
+            if (behind := state.behind.get(sink)) is not None and behind[1] is asyncio.current_task():
                 del state.behind[sink]
 
     async def _write(self, work: CatchUp, rows: Sequence[Row]) -> bool:

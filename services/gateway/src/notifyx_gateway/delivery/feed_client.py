@@ -79,9 +79,10 @@ class FeedHandler(Protocol):
     def on_topic_deleted(self, topic: str) -> None:
         """Handle the deletion of a topic; it is no longer watched."""
 
-    def on_topic_changed(self, topic: str, version: str) -> None:
+    def on_topic_changed(self, topic: str, version: str, *, public: bool) -> None:
         """Handle the version of the topic's permissions and settings, as its watch begins and when they change.
 
+        It comes before the rows that were published by it. ``public``: by it, everyone who is signed in may read.
         It is empty where the store is of the previous release, which tells of changes alone.
         """
 
@@ -270,7 +271,8 @@ class FeedClient:
             elif kind == "sent":
                 self._handler.on_sent(message["user"], message["to"])
             elif kind in ("topic_changed", "topic_version"):
-                self._handler.on_topic_changed(message["topic"], message.get("version", ""))
+                version, public = message.get("version", ""), message.get("public", False)
+                self._handler.on_topic_changed(message["topic"], version, public=public)
             elif kind == "topic_deleted":
                 topic = message["topic"]
                 # A name whose new watch is not sent yet belongs to another topic than the deleted one.

@@ -5,7 +5,13 @@ its clients may reconnect within seconds.
 
 A join is answered by any store, and its answer may be later than what the feed tells. So what changed since the join
 was asked is looked for when its sink attaches: rows by seq, permissions by the version of the topic's settings, the
-rest by the times of the feed's last events. What the feed tells may also have been read before the join, and come
+rest by the times of the feed's last events.
+
+Who may read is decided by the store, in the answer to a join. Of other settings the feed tells before the rows that
+were published by them. Then all sinks of the topic are held, unless it is public, until the store has answered again:
+who has lost the right to read gets nothing that was published after that.
+
+ What the feed tells may also have been read before the join, and come
 after it: each sink has a :class:`KnownPosition`.
 """
 
@@ -35,7 +41,7 @@ from notifyx_gateway.delivery.known_position import KnownPosition
 from notifyx_gateway.delivery.pending import DEFAULT_LIMIT, PATIENCE, PendingOutput
 from notifyx_gateway.delivery.shortfall import Shortfall
 from notifyx_gateway.delivery.sinks import Observer, Sink
-from notifyx_gateway.delivery.topic_state import TopicState
+from notifyx_gateway.delivery.topic_state import Progress, TopicState
 from notifyx_gateway.upstream.store import Store
 from notifyx_topics.names import INBOX_PREFIX, inbox_topic
 
@@ -138,18 +144,14 @@ class Hub:
         self._by_user.setdefault((sink.principal.id, state.name), {})[sink] = known
         self.watch_user(sink.principal.id)
         behind = self._told.since((sink.principal.id, state.name), asked_at)
-        if behind or (result.version and state.version and result.version != state.version):
+        other = bool(result.version and state.version and result.version != state.version)
+        if behind or other:
             self.check([sink], send_position=behind)
-        if since is None:
-            self._fanout.attach(state, sink, result.last_seq)
-            return
-        cursor = min(max(since, result.first_seq - 1), result.last_seq)
-        holes = result.missing > max(0, cursor - since)
-        log_up_to = result.last_seq if holes else 0
-        shortfall = Shortfall(result.last_seq, max(0, result.missing - max(0, cursor - since)))
-        if result.restored:
-            shortfall = Shortfall.after_restore(result.last_seq)
-        self._fanout.attach(state, sink, cursor, log_up_to=log_up_to, shortfall=shortfall)
+        progress = _progress_of(result, since)
+        if other and not state.public:
+            state.held[sink] = progress
+        else:
+            self._fanout.attach(state, sink, progress)
 
     def check(self, sinks: Iterable[Sink], *, send_position: bool = False) -> None:
         """Begin to check again whether the sinks may read; those that may not are dropped.
@@ -248,14 +250,21 @@ class Hub:
         if state is not None:
             self._delete(state)
 
-    def on_topic_changed(self, topic: str, version: str) -> None:
+    def on_topic_changed(self, topic: str, version: str, *, public: bool) -> None:
         state = self._topics.get(topic)
-        if state is None or (version and version == state.version):
+        if state is None:
+            return
+        state.public = public
+        if version and version == state.version:
             return
         state.version = version
         state.forget_rows()
-        if not state.idle:
-            self.check(state.sinks())
+        sinks = state.sinks()
+        if not public:
+            for sink in sinks:
+                state.hold(sink)
+        if sinks:
+            self.check(sinks)
 
     def on_connected(self) -> None:
         self._connects += 1
@@ -322,6 +331,7 @@ class Hub:
         missing: set[tuple[str, Principal]] = set()
         while pending:
             asked = self._clock.monotonic()
+            versions = {topic: state.version for (topic, _), _ in pending if (state := self._topics.get(topic))}
             answers = await asyncio.gather(
                 *(self.store.join(principal, topic) for (topic, principal), _ in pending), return_exceptions=True
             )
@@ -333,6 +343,7 @@ class Hub:
                     # after a later connect.
                     newest = connect == self._connects and not self._told.since((principal.id, topic), asked)
                     self._apply_check(topic, present, answer, send_position, newest)
+                    self._release(topic, present, versions.get(topic))
                     continue
                 # Not found: deleted, which the feed is about to report, or no longer visible to this principal.
                 once = isinstance(answer, NotFound) and (topic, principal) not in missing
@@ -369,6 +380,14 @@ class Hub:
                 if topic == inbox_topic(sink.principal.id):
                     sink.sent(None)
 
+    def _release(self, topic: str, sinks: list[Sink], version: str | None) -> None:
+        """Deliver again to sinks that may read; the check began when the topic had settings of ``version``."""
+        state = self._topics.get(topic)
+        # Those of a newer version are being checked.
+        if state is not None and state.version == version:
+            for sink in sinks:
+                self._fanout.release(state, sink)
+
     def _schedule_unwatch(self, state: TopicState) -> None:
         if state.linger is not None or not state.idle:
             return
@@ -381,3 +400,13 @@ class Hub:
             del self._topics[state.name]
             state.gone = True
             self.feed.unwatch(state.name)
+
+
+def _progress_of(result: JoinResult, since: int | None) -> Progress:
+    """Return how far a client is that has everything up to ``since``, or wants what follows the head in ``result``."""
+    if since is None:
+        return Progress(result.last_seq)
+    cursor = min(max(since, result.first_seq - 1), result.last_seq)
+    missing = max(0, result.missing - max(0, cursor - since))
+    shortfall = Shortfall.after_restore(result.last_seq) if result.restored else Shortfall(result.last_seq, missing)
+    return Progress(cursor, result.last_seq if missing else 0, shortfall)

@@ -4,12 +4,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from notifyx_gateway.delivery.cursors import Row
 from notifyx_gateway.delivery.ring import Ring
 from notifyx_gateway.delivery.shortfall import Shortfall
 from notifyx_gateway.delivery.sinks import Format, Sink
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a sink is: ``cursor`` is the last seq that it has.
+
+    Rows up to ``log_up_to`` come from the log: the ring may have rows of it that retention removed. ``shortfall`` is
+    what the sink was told to be missing.
+    """
+
+    cursor: int
+    log_up_to: int = 0
+    shortfall: Shortfall = field(default_factory=Shortfall)
+
 
 Send: TypeAlias = Callable[[Any, int], None]
 """:meth:`Sink.send` of one sink."""
@@ -26,10 +41,12 @@ class TopicState:
         "fresh_head",
         "gone",
         "head",
+        "held",
         "linger",
         "live",
         "memo",
         "name",
+        "public",
         "ring",
         "topic_id",
         "version",
@@ -41,15 +58,20 @@ class TopicState:
         self.head = head
         self.version = version
         """The version of the topic's settings by which all sinks may read, or are being checked again."""
+        self.public = False
+        """Whether by that version everyone who is signed in may read, as far as the feed has told."""
         self.gone = False
         self.ring = Ring(head)
         self.forgotten = 0
         """How often the rows were forgotten: what was read from the log before may be out of date."""
         self.live: dict[Format, dict[Sink, Send]] = {}
         """Sends of the live sinks, so that a broadcast looks none up."""
-        self.ahead: dict[Sink, tuple[int, Shortfall]] = {}
-        """Sinks that have more than this gateway: their cursors, and what they were told."""
-        self.behind: dict[Sink, asyncio.Task[None]] = {}
+        self.ahead: dict[Sink, Progress] = {}
+        """Sinks that have more than this gateway."""
+        self.behind: dict[Sink, tuple[Progress, asyncio.Task[None]]] = {}
+        """Sinks that catch up, each by a task."""
+        self.held: dict[Sink, Progress] = {}
+        """Sinks that get nothing until it is known whether they may still read."""
         self.fresh: list[Row] = []
         self.fresh_head = head
         self.linger: asyncio.TimerHandle | None = None
@@ -57,7 +79,7 @@ class TopicState:
 
     def sinks(self) -> list[Sink]:
         """Return every sink, in any state."""
-        return [*(sink for group in self.live.values() for sink in group), *self.ahead, *self.behind]
+        return [*(sink for group in self.live.values() for sink in group), *self.ahead, *self.behind, *self.held]
 
     def forget_rows(self) -> None:
         """Forget the copies of rows that were delivered: the author of some may have left."""
@@ -73,19 +95,28 @@ class TopicState:
         """Return whether ``sink`` has everything up to ``head``."""
         return sink in self.live.get(sink.format, ())
 
-    def remove(self, sink: Sink) -> None:
-        """Remove ``sink`` and cancel its catch-up."""
-        group = self.live.get(sink.format)
-        if group is not None:
-            group.pop(sink, None)
-            if not group:
-                del self.live[sink.format]
-        self.ahead.pop(sink, None)
-        task = self.behind.pop(sink, None)
-        if task is not None and task is not asyncio.current_task():
-            task.cancel()
+    def remove(self, sink: Sink) -> Progress | None:
+        """Remove ``sink`` and cancel its catch-up; return how far it is, if it was here."""
+        if (progress := self.ahead.pop(sink, None) or self.held.pop(sink, None)) is not None:
+            return progress
+        if (behind := self.behind.pop(sink, None)) is not None:
+            progress, task = behind
+            if task is not asyncio.current_task():
+                task.cancel()
+            return progress
+        group = self.live.get(sink.format, {})
+        if group.pop(sink, None) is None:
+            return None
+        if not group:
+            del self.live[sink.format]
+        return Progress(self.head)
+
+    def hold(self, sink: Sink) -> None:
+        """Deliver nothing to ``sink``, which is here, until it is attached again."""
+        if (progress := self.remove(sink)) is not None:
+            self.held[sink] = progress
 
     @property
     def idle(self) -> bool:
         """Whether the topic has no sink."""
-        return not (self.live or self.ahead or self.behind)
+        return not (self.live or self.ahead or self.behind or self.held)

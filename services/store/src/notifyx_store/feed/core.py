@@ -4,6 +4,9 @@ A watcher is a (connection, topic). An *offer* is what this replica has just com
 watchers whose cursor it follows. Any other watcher behind the known head is *stale*; one read of the log, from the
 lowest stale cursor, serves all stale watchers of a topic. While a connection accepts no rows (its queue is too long),
 its watchers stay behind on purpose, and catch up from the log later.
+
+Rows come with the version of the topic's settings by which they were published, or a later one. A watcher is told of
+it before it gets them.
 """
 
 from __future__ import annotations
@@ -12,6 +15,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, TypeVar
 from uuid import UUID
+
+from notifyx_store.topics.permissions import SettingsVersion
 
 C = TypeVar("C")
 
@@ -29,23 +34,35 @@ class FeedRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Delivery(Generic[C]):
-    """All existing rows of ``first``..``last``, to be sent to each of ``connections`` now, in this order."""
+    """All existing rows of ``first``..``last``, to be sent to each of ``connections`` now, in this order.
+
+    Those of ``news`` are to be told ``version`` before.
+    """
 
     topic: UUID
     first: int
     last: int
     items: Sequence[FeedRow]
     connections: Sequence[C]
+    version: SettingsVersion
+    news: News[C]
+
+
+class News(NamedTuple, Generic[C]):
+    """Watchers to be told the version of a topic's settings: their ``first`` one, or one that ``changed``."""
+
+    first: Sequence[C]
+    changed: Sequence[C]
 
 
 @dataclass(slots=True)
 class _Watched(Generic[C]):
     name: str
     cursors: dict[C, int] = field(default_factory=dict)
-    versions: dict[C, str] = field(default_factory=dict)  # those of the settings that the watchers were told
+    told: dict[C, SettingsVersion] = field(default_factory=dict)
     head: int = 0  # the highest seq known to exist
     reading: bool = False
-    early_offers: dict[int, tuple[int, Sequence[FeedRow]]] = field(default_factory=dict)
+    early_offers: dict[int, tuple[int, Sequence[FeedRow], SettingsVersion]] = field(default_factory=dict)
 
 
 class FeedCore(Generic[C]):
@@ -87,7 +104,7 @@ class FeedCore(Generic[C]):
             return
         watched = self._topics[topic]
         del watched.cursors[connection]
-        watched.versions.pop(connection, None)
+        watched.told.pop(connection, None)
         if not watched.cursors:
             del self._topics[topic]
             self._stale.discard(topic)
@@ -105,38 +122,31 @@ class FeedCore(Generic[C]):
             self.unwatch(connection, self._topics[topic].name)
         return connections
 
-    def offer(self, topic: UUID, first: int, last: int, items: Sequence[FeedRow]) -> list[Delivery[C]]:
+    def offer(
+        self, topic: UUID, first: int, last: int, items: Sequence[FeedRow], version: SettingsVersion
+    ) -> list[Delivery[C]]:
         """Deliver what was just committed: ``items`` are all rows of ``first``..``last``."""
         watched = self._topics.get(topic)
         if watched is None:
             return []
         watched.head = max(watched.head, last)
         deliveries: list[Delivery[C]] = []
-        self._forward(topic, watched, first, last, items, deliveries)
+        self._forward(topic, watched, first, last, items, version, deliveries)
         if (
             not deliveries
             and len(watched.early_offers) < MAX_EARLY_OFFERS
             and first - 1 > max(watched.cursors.values())
         ):
-            watched.early_offers[first] = (last, items)
+            watched.early_offers[first] = (last, items, version)
         self._forward_early(topic, watched, last, deliveries)
         if any(cursor < watched.head for cursor in watched.cursors.values()):
             self._stale.add(topic)
         return deliveries
 
-    def on_version(self, topic: UUID, version: str) -> tuple[list[C], list[C]]:
-        """Record the version of a topic's settings: return the watchers to be told their first version, and those for
-        whom it is another one than they were told.
-        """
+    def on_version(self, topic: UUID, version: SettingsVersion) -> News[C]:
+        """Record the version of a topic's settings; return the watchers that are to be told of it."""
         watched = self._topics.get(topic)
-        if watched is None:
-            return [], []
-        told = watched.versions
-        first = [connection for connection in watched.cursors if connection not in told]
-        changed = [connection for connection, known in told.items() if known != version]
-        for connection in (*first, *changed):
-            told[connection] = version
-        return first, changed
+        return News((), ()) if watched is None else self._tell(watched, watched.cursors, version)
 
     def on_wakeup(self, topic: UUID, head: int) -> bool:
         """Record that the topic reaches ``head``; return whether a watcher is now behind."""
@@ -180,7 +190,15 @@ class FeedCore(Generic[C]):
             wanted.append((topic, min(behind)))
         return wanted
 
-    def on_read(self, topic: UUID, after: int, upto: int, items: Sequence[FeedRow], head: int) -> list[Delivery[C]]:
+    def on_read(
+        self,
+        topic: UUID,
+        after: int,
+        upto: int,
+        items: Sequence[FeedRow],
+        head: int,
+        version: SettingsVersion,
+    ) -> list[Delivery[C]]:
         """Deliver what was read: ``items`` are all rows of ``after + 1``..``upto``; the log ended at ``head``."""
         watched = self._topics.get(topic)
         if watched is None:
@@ -190,7 +208,7 @@ class FeedCore(Generic[C]):
             # All of the known head is committed, so a read without rows means that the rest was removed.
             watched.head = head
         deliveries: list[Delivery[C]] = []
-        self._forward(topic, watched, after + 1, upto, items, deliveries)
+        self._forward(topic, watched, after + 1, upto, items, version, deliveries)
         self._forward_early(topic, watched, upto, deliveries)
         if all(cursor >= watched.head for cursor in watched.cursors.values()):
             self._stale.discard(topic)
@@ -205,8 +223,8 @@ class FeedCore(Generic[C]):
     def _forward_early(self, topic: UUID, watched: _Watched[C], last: int, deliveries: list[Delivery[C]]) -> None:
         """Forward the offers that were held because they came before ``last``, as far as they now follow it."""
         while (following := watched.early_offers.pop(last + 1, None)) is not None:
-            first, (last, items) = last + 1, following
-            self._forward(topic, watched, first, last, items, deliveries)
+            first, (last, items, version) = last + 1, following
+            self._forward(topic, watched, first, last, items, version, deliveries)
         if watched.early_offers:
             newest = max(watched.cursors.values())
             watched.early_offers = {first: offer for first, offer in watched.early_offers.items() if first > newest}
@@ -218,6 +236,7 @@ class FeedCore(Generic[C]):
         first: int,
         last: int,
         items: Sequence[FeedRow],
+        version: SettingsVersion,
         deliveries: list[Delivery[C]],
     ) -> None:
         """Send ``first``..``last`` to the watchers whose cursor it follows or overlaps: to each what is new to it."""
@@ -229,4 +248,17 @@ class FeedCore(Generic[C]):
             for connection in connections:
                 watched.cursors[connection] = last
             fresh = items if cursor < first else [item for item in items if item.seq > cursor]
-            deliveries.append(Delivery(topic, cursor + 1, last, fresh, connections))
+            news = self._tell(watched, connections, version)
+            deliveries.append(Delivery(topic, cursor + 1, last, fresh, connections, version, news))
+
+    def _tell(self, watched: _Watched[C], connections: Iterable[C], version: SettingsVersion) -> News[C]:
+        told = watched.told
+        unaware = [connection for connection in connections if told.get(connection) != version]
+        if not unaware:
+            return News((), ())
+        news = News(
+            first=[connection for connection in unaware if connection not in told],
+            changed=[connection for connection in unaware if connection in told],
+        )
+        told.update(dict.fromkeys(unaware, version))
+        return news

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 from notifyx_common.contracts.store.feed import Operation
 from notifyx_common.reading import parse_as, parse_json
 from notifyx_store.feed.core import FeedRow
+from notifyx_store.topics.permissions import SettingsVersion
 
 _OPERATIONS: TypeAdapter[Operation] = TypeAdapter(Operation)
 
@@ -60,14 +61,14 @@ def deleted_frame(topic: str) -> str:
     return _frame({"type": "topic_deleted", "topic": topic})
 
 
-def version_frame(topic: str, version: str) -> str:
+def version_frame(topic: str, version: SettingsVersion) -> str:
     """Return the frame: the version of the topic's settings as its watch begins."""
-    return _frame({"type": "topic_version", "topic": topic, "version": version})
+    return _frame({"type": "topic_version", "topic": topic, "version": version.id, "public": version.public})
 
 
-def changed_frame(topic: str, version: str) -> str:
+def changed_frame(topic: str, version: SettingsVersion) -> str:
     """Return the frame: permissions or settings of the topic changed."""
-    return _frame({"type": "topic_changed", "topic": topic, "version": version})
+    return _frame({"type": "topic_changed", "topic": topic, "version": version.id, "public": version.public})
 
 
 def pong_frame(number: int) -> str:

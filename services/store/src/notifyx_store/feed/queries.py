@@ -10,7 +10,7 @@ import asyncpg
 
 from notifyx_store.feed.core import FeedRow
 from notifyx_store.log.unread import EXPIRED, UNREAD
-from notifyx_store.topics.rows import version_of
+from notifyx_store.topics.permissions import SettingsVersion
 
 ROWS_PER_READ = 500
 BYTES_PER_READ = 1 << 20
@@ -20,11 +20,11 @@ MAX_ACKED_SEQS = 1_000
 """Maximum number of single seqs (the newest) in an acknowledgement's frame."""
 
 _HEADS = """
-SELECT id, last_seq, updated_at FROM topics WHERE id = ANY($1::uuid[]) AND kind <> 'deleted'
+SELECT id, last_seq, updated_at, visibility FROM topics WHERE id = ANY($1::uuid[]) AND kind <> 'deleted'
 """
 
 _ROWS = """
-SELECT t.id, wanted.after, t.last_seq, page.seq, page.payload, page.published_at, page.total
+SELECT t.id, wanted.after, t.last_seq, t.updated_at, t.visibility, page.seq, page.payload, page.published_at, page.total
 FROM unnest($1::uuid[], $2::bigint[]) AS wanted(topic_id, after)
 JOIN topics t ON t.id = wanted.topic_id
 LEFT JOIN LATERAL (
@@ -54,13 +54,14 @@ WHERE user_id = ANY($1::text[]) AND topic_id = ANY($2::uuid[]) AND ended_at IS N
 
 @dataclass(frozen=True, slots=True)
 class LogPage:
-    """All existing rows of ``after + 1``..``upto``; the log ended at ``head``."""
+    """All existing rows of ``after + 1``..``upto``; the log ended at ``head``, with settings of ``version``."""
 
     topic: UUID
     after: int
     upto: int
     head: int
     items: list[FeedRow]
+    version: SettingsVersion
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +81,10 @@ class ReaderPosition:
     head: int
 
 
-async def read_heads(connection: asyncpg.Connection, topics: Sequence[UUID]) -> dict[UUID, tuple[int, str]]:
+async def read_heads(connection: asyncpg.Connection, topics: Sequence[UUID]) -> dict[UUID, tuple[int, SettingsVersion]]:
     """Return the newest seq of each topic that exists, and the version of its settings."""
     rows = await connection.fetch(_HEADS, topics)
-    return {row["id"]: (row["last_seq"], version_of(row["updated_at"])) for row in rows}
+    return {row["id"]: (row["last_seq"], _version(row)) for row in rows}
 
 
 async def read_pages(connection: asyncpg.Connection, wanted: Sequence[tuple[UUID, int]]) -> list[LogPage]:
@@ -134,4 +135,8 @@ def _page(topic: UUID, rows: Sequence[asyncpg.Record]) -> LogPage:
     cut = len(items) >= ROWS_PER_READ or (items and rows[-1]["total"] >= BYTES_PER_READ)
     # If no limit cut the read short, seqs that are missing up to the head have expired.
     upto = items[-1].seq if cut else max(head, after)
-    return LogPage(topic, after, upto, head, items)
+    return LogPage(topic, after, upto, head, items, _version(rows[0]))
+
+
+def _version(row: asyncpg.Record) -> SettingsVersion:
+    return SettingsVersion.of(row["updated_at"], row["visibility"])

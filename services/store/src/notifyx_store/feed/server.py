@@ -26,10 +26,11 @@ from notifyx_store.base.settings import StoreSettings
 from notifyx_store.base.wakeups import Wakeup
 from notifyx_store.feed import messages
 from notifyx_store.feed.connection import FeedConnection
-from notifyx_store.feed.core import Delivery, FeedCore, FeedRow
+from notifyx_store.feed.core import Delivery, FeedCore, FeedRow, News
 from notifyx_store.feed.recent import RecentWakeups
 from notifyx_store.feed.source import FeedSource
 from notifyx_store.log.publish import Committed
+from notifyx_store.topics.permissions import SettingsVersion
 
 TOPICS_PER_READ = 16
 PAIRS_PER_READ = 500
@@ -153,7 +154,7 @@ class FeedServer:
         published_ms = int(committed.published_at.timestamp() * 1000)
         for run in committed.runs:
             items = [FeedRow(run.first + n, payload, published_ms) for n, payload in enumerate(run.payloads)]
-            self._send(self._core.offer(run.topic.id, run.first, run.last, items))
+            self._send(self._core.offer(run.topic.id, run.first, run.last, items, run.topic.version))
         self._stale.set()
 
     def wake(self, wakeup: Wakeup) -> None:
@@ -227,6 +228,7 @@ class FeedServer:
         now_ms = int(self._clock.now().timestamp() * 1000)
         for delivery in deliveries:
             name = self._core.name(delivery.topic)
+            self._tell_version(name, delivery.version, delivery.news)
             frame = messages.rows_frame(name, delivery.first, delivery.last, delivery.items, now_ms)
             for connection in delivery.connections:
                 connection.put(frame)
@@ -242,7 +244,7 @@ class FeedServer:
             oldest = min((page.items[0].published_ms for page in pages if page.items), default=now_ms)
             self._metrics.feed_lag.set(max(now_ms - oldest, 0) / 1000)
             for page in pages:
-                self._send(self._core.on_read(page.topic, page.after, page.upto, page.items, page.head))
+                self._send(self._core.on_read(page.topic, page.after, page.upto, page.items, page.head, page.version))
             if gone := {topic for topic, _ in wanted} - {page.topic for page in pages}:
                 self._unchecked.update(gone)
                 self._check.set()
@@ -282,13 +284,15 @@ class FeedServer:
                     connection.put(messages.deleted_frame(name))
                 continue
             head, version = heads[topic]
-            first, changed = self._core.on_version(topic, version)
-            for connection in first:
-                connection.put(messages.version_frame(name, version))
-            for connection in changed:
-                connection.put(messages.changed_frame(name, version))
+            self._tell_version(name, version, self._core.on_version(topic, version))
             if self._core.on_wakeup(topic, head):
                 self._stale.set()
+
+    def _tell_version(self, name: str, version: SettingsVersion, news: News[FeedConnection]) -> None:
+        for connection in news.first:
+            connection.put(messages.version_frame(name, version))
+        for connection in news.changed:
+            connection.put(messages.changed_frame(name, version))
 
     async def _recheck_users(self) -> None:
         """After LISTEN was interrupted: send the watched users what may have changed."""

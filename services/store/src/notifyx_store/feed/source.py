@@ -11,12 +11,13 @@ from notifyx_store.base.wakeups import Wakeup
 from notifyx_store.feed import queries
 from notifyx_store.feed.listener import listen
 from notifyx_store.feed.queries import LogPage, ReaderPosition
+from notifyx_store.topics.permissions import SettingsVersion
 
 
 class FeedSource(Protocol):
     """Reads raise :class:`Unavailable`, or the driver's errors, while the database is away."""
 
-    async def heads(self, topics: Sequence[UUID]) -> dict[UUID, tuple[int, str]]:
+    async def heads(self, topics: Sequence[UUID]) -> dict[UUID, tuple[int, SettingsVersion]]:
         """Return the newest seq of each topic that exists, and the version of its settings."""
         ...
 
@@ -43,7 +44,7 @@ class DatabaseSource:
     def __init__(self, context: StoreContext) -> None:
         self._context = context
 
-    async def heads(self, topics: Sequence[UUID]) -> dict[UUID, tuple[int, str]]:
+    async def heads(self, topics: Sequence[UUID]) -> dict[UUID, tuple[int, SettingsVersion]]:
         async with self._context.pool.acquire() as connection:
             return await queries.read_heads(connection, topics)
 

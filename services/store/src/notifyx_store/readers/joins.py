@@ -14,7 +14,7 @@ from notifyx_store.base.context import StoreContext
 from notifyx_store.base.errors import topic_not_found
 from notifyx_store.log.unread import EXPIRED, FIRST_SEQ, UNREAD, missing_after
 from notifyx_store.topics.permissions import TopicRow, check_read
-from notifyx_store.topics.rows import COLUMNS, create_inboxes, topic_row, version_of
+from notifyx_store.topics.rows import COLUMNS, create_inboxes, topic_row
 from notifyx_topics.names import inbox_topic
 
 # Of the gaps after "since", that which it is in ends where the reader goes on; nobody was given the seqs of the others.
@@ -22,7 +22,7 @@ from notifyx_topics.names import inbox_topic
 # would plan each small batch anew, for three times what it takes to answer it. Of LIMIT it expects a tenth.
 JOIN_QUERY = f"""
 SELECT {", ".join(f"t.{column}" for column in COLUMNS)},
-       t.updated_at, coalesce(s.acked_up_to, 0) AS acked_up_to, coalesce(s.lasting, false) AS lasting,
+       coalesce(s.acked_up_to, 0) AS acked_up_to, coalesce(s.lasting, false) AS lasting,
        coalesce(s.ack_revision, 0) AS revision,
        {FIRST_SEQ} AS first_seq, {UNREAD} AS unread, {EXPIRED} AS expired,
        CASE WHEN wanted.since IS NULL THEN 0
@@ -94,7 +94,7 @@ async def join(context: StoreContext, data: Any) -> list[Any]:
             "expired": row["expired"],
             "subscribed": row["lasting"],
             "revision": row["revision"],
-            "version": version_of(row["updated_at"]),
+            "version": topic.version.id,
         }
     return results
 

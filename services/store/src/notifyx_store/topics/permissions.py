@@ -12,6 +12,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple, Self
 from uuid import UUID
 
 from notifyx_common.errors import Forbidden
@@ -22,6 +24,21 @@ from notifyx_topics.names import INBOX_PREFIX
 ANYONE = "*"
 SERVICE_PREFIX = "system:"
 """Begins the ids of ServiceAccounts and parts of the platform."""
+
+
+class SettingsVersion(NamedTuple):
+    """The version of a topic's settings, and whether by these everyone who is signed in may read it.
+
+    ``id`` is empty for no topic. It is compared for equality only: clocks of several nodes make no order.
+    """
+
+    id: str
+    public: bool
+
+    @classmethod
+    def of(cls, updated_at: datetime | None, visibility: str | None) -> Self:
+        """Return the version of a topic whose settings last changed at ``updated_at``."""
+        return cls("" if updated_at is None else updated_at.isoformat(), visibility == "public")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +62,12 @@ class TopicRow:
     email_default: str = "never"
     max_count: int = 100_000
     state: str = ""
+    updated_at: datetime | None = None
+
+    @property
+    def version(self) -> SettingsVersion:
+        """Return the version of the topic's settings."""
+        return SettingsVersion.of(self.updated_at, self.visibility)
 
     @property
     def is_inbox(self) -> bool:

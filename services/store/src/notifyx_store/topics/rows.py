@@ -15,15 +15,15 @@ from notifyx_topics.names import INBOX_PREFIX, inbox_topic
 
 COLUMNS = (
     "id", "name", "kind", "visibility", "creators", "publishers", "readers", "paused", "resource", "last_seq",
-    "pruned_seq", "email_default", "retention_max_count",
+    "pruned_seq", "email_default", "retention_max_count", "updated_at",
 )  # fmt: skip
 """The columns of ``topics`` that :func:`topic_row` reads."""
 
 # All code that locks several topics locks them in the order of their ids.
 _READ = f"SELECT {', '.join(COLUMNS)} FROM topics WHERE name = ANY($1::text[]) AND kind <> 'deleted'"  # noqa: S608 - constants
 
-STATE = "ROW(name, kind, visibility, creators, publishers, readers, paused)::text"
-"""All that decides who may publish to a topic, as one value that can be compared."""
+STATE = "ROW(name, kind, visibility, creators, publishers, readers, paused, updated_at)::text"
+"""All that decides who may publish to a topic, and its version, as one value that can be compared."""
 
 # Of LIMIT PostgreSQL expects a tenth of the ten names that it takes an array for: so it keeps the plan, instead of
 # planning each small batch anew.
@@ -110,11 +110,6 @@ async def topic_for(connection: asyncpg.Connection, principal: Principal, name: 
     return topics.get(name) or await read_topic(connection, name)
 
 
-def version_of(updated_at: datetime | None) -> str:
-    """Return the version of a topic's settings, from when they last changed; empty for no topic."""
-    return "" if updated_at is None else updated_at.isoformat()
-
-
 def topic_row(row: asyncpg.Record, state: str = "") -> TopicRow:
     """Return the columns of ``row`` that permissions need."""
     return TopicRow(
@@ -132,4 +127,5 @@ def topic_row(row: asyncpg.Record, state: str = "") -> TopicRow:
         email_default=row["email_default"],
         max_count=row["retention_max_count"],
         state=state,
+        updated_at=row["updated_at"],
     )

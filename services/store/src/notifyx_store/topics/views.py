@@ -18,7 +18,7 @@ from notifyx_topics.settings import EmailPolicy, Retention
 _VIEW = """
 SELECT t.id, t.name, t.kind, t.title, t.visibility, t.creators, t.publishers, t.readers, t.retention_max_age,
        t.retention_max_count, t.email_default, t.email_unread_after, t.email_digest_every, t.paused, t.resource,
-       t.last_seq, t.pruned_seq, t.created_at,
+       t.last_seq, t.pruned_seq, t.created_at, t.updated_at,
        coalesce((SELECT n.seq FROM notifications n WHERE n.topic_id = t.id ORDER BY n.seq LIMIT 1), t.last_seq + 1)
            AS first_seq
 FROM topics t

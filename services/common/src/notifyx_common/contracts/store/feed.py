@@ -18,10 +18,15 @@ From the store::
     {"type": "subscriptions", "user": "<id>"}               the user's set of subscriptions changed
     {"type": "sent", "user": "<id>", "to": "<id>" or null}  the user sent a direct message; null: perhaps some
     {"type": "topic_deleted", "topic": "<name>"}            (the watch has ended)
-    {"type": "topic_version", "topic": "<name>", "version": "<v>"}  the version of the settings when the watch began:
-                                                            check joins again that were answered with another
-    {"type": "topic_changed", "topic": "<name>", "version": "<v>"}  permissions or settings changed: check joins again
+    {"type": "topic_version", "topic": "<name>", "version": "<v>", "public": true or false}  the version of the settings
+                                                            when the watch began: check joins again that were answered
+                                                            with another
+    {"type": "topic_changed", "topic": "<name>", "version": "<v>", "public": true or false}  permissions or settings
+                                                            changed: check joins again
     {"type": "pong", "n": 1}
+
+The version of a topic is told before the rows that were published by it. So who may read by an older one, and has not
+been checked again, gets none of them, unless the topic is ``public``: all who are signed in may read it.
 
 Joins are answered by any store, before the watch or while it is on its way. What changes meanwhile is not missed: rows
 by the watch's position, settings by their version, and what else a store was told of in the last :data:`RECENT`
