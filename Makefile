@@ -122,7 +122,7 @@ picture: .venv/.dev ## Draw docs/images/scaling.svg anew
 bench: .venv/.dev ## Measure the platform beside its peers, and what a flood costs others (ARGS="--case publish" for a part)
 	@PYTHONPATH=tests .venv/bin/python -m bench $(ARGS)
 
-chaos: .venv/.dev ## Run histories of work and faults against a whole platform, and check the promise (ARGS="--histories 300 --seed 1")
+chaos: .venv/$(if $(findstring --cluster,$(ARGS)),.cluster,.dev) ## Run histories of work and faults against a whole platform, and check the promise (ARGS="--histories 300 --seed 1")
 	@PYTHONPATH=tests .venv/bin/python -m chaos.histories $(ARGS)
 
 simulate: .venv/.dev ## Run histories of the real code in simulated time, which repeat to the letter (ARGS="--histories 10000 --seed 1")

@@ -273,14 +273,16 @@ def trial_values(cluster: Cluster, images: Sequence[Image]) -> dict[str, Any]:
     return {**values, "publicUrl": cluster.ingress, "ingress": {"enabled": True, "className": "traefik"}}
 
 
-def install(cluster: Cluster, kube: Kube, images: Sequence[Image], namespace: str = "notifyx") -> Installed:
-    """The release in ``namespace``, which enforces restricted Pod Security, ready.
+def install(
+    cluster: Cluster, kube: Kube, images: Sequence[Image], *more: dict[str, Any], namespace: str = "notifyx"
+) -> Installed:
+    """The release in ``namespace``, which enforces restricted Pod Security, ready; with ``more`` of the chart's values.
 
     One that is there already, on a cluster that was kept, is upgraded.
     """
     kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": RESTRICTED}})
     installed = Installed(cluster, kube, namespace, tuple(images))
-    upgrade(installed)
+    upgrade(installed, *more)
     installed.wait_complete(deadline=300)
     installed.wait_reached()
     return installed

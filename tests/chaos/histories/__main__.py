@@ -13,8 +13,9 @@ from typing import get_args
 import pytest
 
 from chaos.histories.mutations import BY_NAME
-from chaos.histories.plan import SECONDS, FaultKind, Standbys
+from chaos.histories.plan import SECONDS, SECONDS_ON_A_CLUSTER, Standbys, usual_seconds
 from chaos.histories.runner import Options, run
+from chaos.histories.targets import FaultKind
 
 
 def main() -> int:
@@ -23,7 +24,11 @@ def main() -> int:
     parser.add_argument("--histories", type=int, default=10, help="how many (default: %(default)s)")
     parser.add_argument("--seed", help="the seed of all of them; else a new one")
     parser.add_argument("--first", type=int, default=0, help="number of the first one")
-    parser.add_argument("--seconds", type=float, default=SECONDS, help="of work in each (default: %(default)s)")
+    parser.add_argument("--cluster", action="store_true", help="on the chart, installed in the cluster of make cluster")
+    parser.add_argument(
+        "--seconds", type=float,
+        help=f"of work in each (default: {SECONDS:g}, on a cluster {SECONDS_ON_A_CLUSTER:g})",
+    )  # fmt: skip
     parser.add_argument("--minutes", type=float, default=0.0, help="begin no more after this time")
     parser.add_argument("--fault", action="append", choices=get_args(FaultKind), help="only this kind; may be repeated")
     parser.add_argument("--target", default="", help="only faults of what has this in its name")
@@ -44,6 +49,7 @@ def main() -> int:
     parser.add_argument("--write", action="store_true", help="write the table in docs/reliability.md")
     arguments = vars(parser.parse_args())
     arguments["faults"] = tuple(arguments.pop("fault") or ())
+    arguments["seconds"] = arguments["seconds"] or usual_seconds(cluster=arguments["cluster"])
     without = arguments["without"] or []
     arguments["without"] = tuple(BY_NAME if "all" in without else without)
     arguments["seed"] = arguments["seed"] or ("1" if without else str(int(time.time())))

@@ -11,7 +11,7 @@ from typing import Any
 
 import aiohttp
 
-from chaos.histories.sink import Sink
+from chaos.histories.system import System
 from support.patience import PATIENCE, until
 from support.platform import PASSWORD
 
@@ -102,17 +102,21 @@ class Account:
             await asyncio.sleep(0.1)
 
 
-async def sign_up(http: aiohttp.ClientSession, api: str, sink: Sink, name: str, random: Random) -> Account:
+async def sign_up(http: aiohttp.ClientSession, system: System, name: str, random: Random) -> Account:
     """Create a user with a verified address, on a platform without faults."""
-    email = f"{name}@example.com"
+    api, mails = system.api, system.mails
+    email = f"{name}{system.run}@example.com"
     body = {"email": email, "password": PASSWORD, "name": name.title()}
     async with http.post(f"{api}/users", json=body) as response:
         assert response.status == 201, await response.text()
         user = (await response.json())["id"]
 
-    def links() -> list[str]:
-        mails = [mail for mail in sink.arrived if mail.recipient == email and "Confirm" in mail.subject]
-        return [link for mail in mails for link in re.findall(r"http://\S+verify-email#[\w.-]+", mail.text)]
+    async def links() -> list[str]:
+        found = [
+            number for number, mail in enumerate(mails.arrived) if mail.recipient == email and "Confirm" in mail.subject
+        ]
+        texts = [await mails.text(number) for number in found]
+        return [link for text in texts for link in re.findall(r"http://\S+verify-email#[\w.-]+", text)]
 
     (link, *_) = await until(links, f"{email} is asked to confirm")
     page, _, token = link.partition("#")

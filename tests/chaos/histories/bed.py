@@ -1,9 +1,10 @@
-"""A platform under test: several nodes of each service, with a link on each way between two, and a mail sink."""
+"""A platform under test on this machine: several nodes of each service, links between any two, and a mail sink."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 import signal
 import sys
 import tempfile
@@ -12,6 +13,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import aiohttp
 import asyncpg
@@ -21,9 +23,10 @@ from chaos.histories.clocked import set_clock
 from chaos.histories.disk import MIN_FREE, full, keep_small, small_disk
 from chaos.histories.links import Link
 from chaos.histories.node_links import NODES, NodeLinks, names
-from chaos.histories.plan import FaultPlan, Standbys, Targets
+from chaos.histories.plan import PAUSES, FaultPlan, Standbys
 from chaos.histories.replicas import Replicas
 from chaos.histories.sink import Sink, running_sink
+from chaos.histories.targets import Targets, of_machine
 from chaos.histories.wiring import Wiring
 from notifyx_common.contracts.registry import LIST_LEASES
 from notifyx_local.postgres import USER
@@ -49,6 +52,9 @@ VARIABLES = {
 }
 """Limits that many histories would meet, and times that are short enough to come in a history."""
 
+SETTLE = 100.0
+"""Seconds in which everything has to come after the faults: the lease of an email that died with a gateway has 30."""
+
 HEALTH_ANSWER = 5.0
 """Seconds in which a service that is well answers."""
 
@@ -64,7 +70,7 @@ class Bed:
     links: dict[str, Link]
     database: str
     """The store's, past all links, by a superuser's URL."""
-    sink: Sink
+    mails: Sink
     memcached: Memcached
     clocks: dict[str, Path]
     disk: bool
@@ -81,6 +87,14 @@ class Bed:
     replicas: Replicas | None
     """Its PostgreSQL, where that has standbys."""
 
+    run = ""
+    settle = SETTLE
+    pauses = PAUSES
+
+    async def ledger(self) -> dict[str, Any]:
+        """Return the store's ledger."""
+        return await ledger(self.platform)
+
     async def outbox_is_filled(self) -> bool:
         """Return whether there is an email for all that was published and is to be mailed: it follows a publish."""
         connection = await asyncpg.connect(self.database, timeout=PATIENCE)
@@ -95,10 +109,10 @@ class Bed:
         """What faults it can have."""
         processes = {service: tuple(names(service)) for service in NODES}
         processes |= {"postgres": ("postgres",), "memcached": ("memcached",)}
-        return Targets(
-            processes=processes,
-            links=tuple(sorted(self.links)),
-            clocks=tuple(sorted(self.clocks)),
+        return of_machine(
+            processes,
+            sorted(self.links),
+            clocks=sorted(self.clocks),
             disk=self.disk,
             standbys=self.replicas is not None,
         )
@@ -140,6 +154,12 @@ class Bed:
         self.without.write_text(protection)
         await asyncio.gather(*(self._end(name, signal.SIGKILL) for service in NODES for name in names(service)))
         await self.healthy()
+
+    async def keep_logs(self, folder: Path) -> None:
+        """Copy the logs of its processes to ``folder``."""
+        shutil.copytree(self.platform.data / "logs", folder, dirs_exist_ok=True)
+        for log in self.replicas.logs if self.replicas is not None else ():
+            shutil.copy(log, folder / f"{log.parent.name}.log")
 
     async def _end(self, name: str, number: signal.Signals) -> None:
         if name == "memcached":
@@ -272,7 +292,7 @@ async def running_bed(seed: str, older: Path | None = None, *, standbys: Standby
             platform=replace(platform, memcached=memcached),
             links=wires.links,
             database=f"{server.removesuffix('postgres')}notifyx_store",
-            sink=sink,
+            mails=sink,
             disk=disk,
             memcached=memcached,
             clocks=wires.clocks,

@@ -11,12 +11,30 @@ from chaos.histories.events import LAST, Event, FaultSpan, Join, Mail, Publish, 
 
 
 @dataclass(slots=True)
-class Figures:
-    """Sums over histories.
+class OfFault:
+    """Sums over the histories that have a fault, and the longest time in seconds without an accepted publish in one.
 
-    ``outages``: the longest time in seconds without an accepted publish, and the seed of that history, by fault and
-    target's kind.
+    ``times``: how often the fault happened; ``seed``: of the history with that ``outage``.
     """
+
+    times: int = 0
+    publishes: int = 0
+    deliveries: int = 0
+    lost: int = 0
+    doubled: int = 0
+    outage: float = 0.0
+    seed: str = ""
+
+    def add(self, other: OfFault) -> None:
+        """Add those of other histories."""
+        for name in ("times", "publishes", "deliveries", "lost", "doubled"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.outage, self.seed = max((self.outage, self.seed), (other.outage, other.seed))
+
+
+@dataclass(slots=True)
+class Figures:
+    """Sums over histories; ``by_fault``: by fault and target's kind."""
 
     histories: int = 0
     failed: int = 0
@@ -31,8 +49,7 @@ class Figures:
     mails_again: int = 0
     lost: int = 0
     doubled: int = 0
-    by_fault: Counter[str] = field(default_factory=Counter)
-    outages: dict[str, tuple[float, str]] = field(default_factory=dict)
+    by_fault: dict[str, OfFault] = field(default_factory=dict)
 
     def add(self, other: Figures) -> None:
         """Add the figures of other histories."""
@@ -41,9 +58,13 @@ class Figures:
             "mails", "mails_again", "lost", "doubled",
         ):  # fmt: skip
             setattr(self, name, getattr(self, name) + getattr(other, name))
-        self.by_fault += other.by_fault
-        for name, outage in other.outages.items():
-            self.outages[name] = max(outage, self.outages.get(name, (0.0, "")))
+        for name, figures in other.by_fault.items():
+            self.by_fault.setdefault(name, OfFault()).add(figures)
+
+    @property
+    def outage(self) -> float:
+        """The longest time in seconds without an accepted publish in a history that has a fault."""
+        return max((one.outage for one in self.by_fault.values()), default=0.0)
 
 
 def figures_of(history: Sequence[Event], rules: Iterable[str] = (), seed: str = "") -> Figures:
@@ -67,9 +88,12 @@ def figures_of(history: Sequence[Event], rules: Iterable[str] = (), seed: str = 
         mails_again=len(mails) - len(set(mails)),
         lost=broken["lost"] + broken["not delivered"],
         doubled=broken["doubled"] + broken["delivered twice"],
-        by_fault=Counter(label(fault) for fault in faults),
     )
-    figures.outages = {label(fault): (longest_outage(attempts), seed) for fault in faults}
+    outage = longest_outage(attempts)
+    figures.by_fault = {
+        name: OfFault(times, figures.publishes, figures.deliveries, figures.lost, figures.doubled, outage, seed)
+        for name, times in Counter(label(fault) for fault in faults).items()
+    }
     return figures
 
 

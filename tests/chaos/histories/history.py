@@ -12,7 +12,6 @@ from typing import Any
 import aiohttp
 
 from chaos.histories.accounts import ANSWER, Account, sign_up
-from chaos.histories.bed import Bed
 from chaos.histories.events import (
     LAST,
     Began,
@@ -34,11 +33,8 @@ from chaos.histories.publishers import ChannelPublisher, LastPublisher, Publishe
 from chaos.histories.readers import Device, SocketDevice
 from chaos.histories.receivers import ChannelReceiver, Receiver, StreamReceiver
 from chaos.histories.recorder import Recorder
+from chaos.histories.system import System
 from chaos.histories.wires import LongPollWire, SocketWire, Wire
-from support.platform import ledger
-
-SETTLE = 100.0
-"""Seconds in which everything has to come after the faults: the lease of an email that died with a gateway has 30."""
 
 FINISH = 60.0
 """Seconds in which publishers finish what is under way."""
@@ -49,31 +45,29 @@ PAGE = 200
 class Stage:
     """A platform with its users, on which histories run one after the other."""
 
-    def __init__(self, bed: Bed, accounts: Mapping[str, Account], http: aiohttp.ClientSession) -> None:
-        self.bed = bed
+    def __init__(self, system: System, accounts: Mapping[str, Account], http: aiohttp.ClientSession) -> None:
+        self.system = system
         self.accounts = accounts
         self.http = http
 
     async def run(self, plan: Plan, name: str) -> Sequence[Event]:
         """Return the history of ``plan``. ``name`` begins the names of its topics and messages: one for each run."""
-        return await _History(self, plan, f"{name}.").run()
+        return await _History(self, plan, f"{name}{self.system.run}.").run()
 
 
 @contextlib.asynccontextmanager
-async def running_stage(bed: Bed, seed: str) -> AsyncIterator[Stage]:
+async def running_stage(system: System, seed: str) -> AsyncIterator[Stage]:
     """Sign the users up."""
     timeout = aiohttp.ClientTimeout(total=ANSWER)
     async with aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(limit=0)) as http:
-        signed = await asyncio.gather(
-            *(sign_up(http, bed.api, bed.sink, name, Random(f"{seed}:{name}")) for name in USERS)
-        )
-        yield Stage(bed, {account.name: account for account in signed}, http)
+        signed = await asyncio.gather(*(sign_up(http, system, name, Random(f"{seed}:{name}")) for name in USERS))
+        yield Stage(system, {account.name: account for account in signed}, http)
 
 
 class _History:
     def __init__(self, stage: Stage, plan: Plan, prefix: str) -> None:
         self.stage = stage
-        self.bed = stage.bed
+        self.system = stage.system
         self.plan = plan
         self.prefix = prefix
         self.recorder = Recorder()
@@ -86,7 +80,7 @@ class _History:
         began = await self._set_up()
         self.recorder = Recorder()
         self.recorder.add(began)
-        mails_before = len(self.bed.sink.arrived)
+        mails_before = len(self.system.mails.arrived)
         receivers, devices = self._receivers()
         async with _Tasks() as tasks:
             for receiver in receivers:
@@ -98,8 +92,8 @@ class _History:
             failing = [asyncio.create_task(self._fail(fault)) for fault in self.plan.faults]
             try:
                 await asyncio.sleep(self.plan.seconds)
-                self.stop.set()
                 await asyncio.gather(*failing)
+                self.stop.set()
                 await self._finish(publishing, "publishers")
                 await self._finish(acknowledging, "devices")
                 await self._settle(mails_before)
@@ -116,7 +110,7 @@ class _History:
         return Random(f"{self.plan.seed}:{name}")
 
     async def _set_up(self) -> Began:
-        await self.bed.healthy()
+        await self.system.healthy()
         owner = self.stage.accounts[USERS[0]]
         insiders = tuple(USERS[:4])
         for topic in self.plan.topics:
@@ -133,7 +127,7 @@ class _History:
         for reader in self.plan.readers:
             path = f"/topics/{self._topic(reader.topic)}/subscription"
             await self.stage.accounts[reader.user].surely("PUT", path, json={"email": reader.email})
-        books = await ledger(self.bed.platform)
+        books = await self.system.ledger()
         delays = {"never": 0.0, "every": 0.0, "unread": float(UNREAD_AFTER)}
         return Began(
             topics=tuple(
@@ -151,8 +145,8 @@ class _History:
 
     def _wire(self, via: str) -> Callable[[], Wire]:
         if via == "socket":
-            return lambda: SocketWire(self.stage.http, self.bed.socket)
-        return lambda: LongPollWire(self.stage.http, self.bed.api.removesuffix("/api/v1"))
+            return lambda: SocketWire(self.stage.http, self.system.socket)
+        return lambda: LongPollWire(self.stage.http, self.system.api.removesuffix("/api/v1"))
 
     def _publisher(self, plan: PublisherPlan) -> Publisher:
         account = self.stage.accounts[plan.user]
@@ -210,7 +204,7 @@ class _History:
         await asyncio.sleep(fault.at)
         started, error = self.recorder.now(), ""
         try:
-            await self.bed.fail(fault)
+            await self.system.fail(fault)
         except TimeoutError as late:
             error = repr(late)
         name = str(fault.fault)
@@ -230,8 +224,8 @@ class _History:
     async def _settle(self, mails_before: int) -> None:
         """Wait until all is delivered and mailed, and read what there is."""
         try:
-            async with asyncio.timeout(SETTLE):
-                await self.bed.healthy()
+            async with asyncio.timeout(self.system.settle):
+                await self.system.healthy()
                 self.recorder.add(Healed(at=self.recorder.now()))
                 self._now_waiting = "a last publish to each topic"
                 await self._publish_last()
@@ -250,6 +244,7 @@ class _History:
         for reader in self.plan.readers:
             await self._read_position(reader)
         self.recorder.add(await self._read_ledger())
+        await self.system.mails.refresh()
         self._add_mails(mails_before)
         self.recorder.add(Settled(at=self.recorder.now(), waiting_for=self.waiting_for))
 
@@ -283,9 +278,9 @@ class _History:
         return not behind
 
     async def _mailed(self) -> bool:
-        if not await self.bed.outbox_is_filled():
+        if not await self.system.outbox_is_filled():
             return False
-        books = await ledger(self.bed.platform)
+        books = await self.system.ledger()
         pending = books["email"]["pending"]
         self._now_waiting = f"{pending} emails"
         return bool(pending == 0)
@@ -313,7 +308,7 @@ class _History:
         )  # fmt: skip
 
     async def _read_ledger(self) -> LedgerRead:
-        books = await ledger(self.bed.platform)
+        books = await self.system.ledger()
         email = books["email"]
         return LedgerRead(
             at=self.recorder.now(),
@@ -329,14 +324,14 @@ class _History:
     def _add_mails(self, before: int) -> None:
         users = {account.email: account.name for account in self.stage.accounts.values()}
         pattern = re.compile(rf"\[({re.escape(self.prefix)}[a-z]+)\] ({re.escape(self.prefix)}\S+)$")
-        for mail in self.bed.sink.arrived[before:]:
+        for mail in self.system.mails.arrived[before:]:
             found = pattern.search(mail.subject)
             if found is not None:
                 user = users.get(mail.recipient, mail.recipient)
                 self.recorder.add(
                     Mail(
                         at=mail.at - self.recorder.began, user=user, topic=found[1], message=found[2],
-                        message_id=str(mail.message["Message-ID"]),
+                        message_id=mail.message_id,
                     )
                 )  # fmt: skip
 

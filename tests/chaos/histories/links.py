@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from chaos.histories.plan import FaultKind
+from chaos.histories.targets import FaultKind
 
 CHUNK = 64 << 10
 CONNECT_TIMEOUT = 5.0

@@ -16,7 +16,8 @@ from typing import Any
 from unittest.mock import patch
 from uuid import uuid4
 
-from chaos.histories.plan import SECONDS, FaultKind, Standbys
+from chaos.histories.plan import SECONDS, Standbys
+from chaos.histories.targets import FaultKind
 from notifyx_common.errors import Unavailable
 from support.mutations import hold_nobody
 

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from random import Random
 from typing import Literal
 
 from pydantic import Field
 
 from chaos.histories.events import EmailMode, Record, Via
-
-FaultKind = Literal[
-    "kill", "pause", "drain", "rolling", "cut", "stall", "stall_answers", "delay", "lossy", "corrupt", "clock", "full",
-    "failover", "switchover",
-]  # fmt: skip
+from chaos.histories.targets import SERVICES, FaultKind, Targets
 
 Standbys = Literal["none", "synchronous", "asynchronous"]
 """Standbys of a platform's PostgreSQL, and whether each commit waits for one of them."""
-
-SERVICES = ("gateway", "store", "auth", "mailer")
 
 USERS = ("ada", "bob", "cyd", "dan", "eve")
 """The users of a platform; ``eve`` may read nothing that is private."""
@@ -99,43 +93,11 @@ class Plan(Record):
     faults: tuple[FaultPlan, ...]
 
 
-DISK = "disk"
-"""The target of what fills it."""
-
-POSTGRES = "postgres"
-"""The target of what replaces the primary by a standby."""
-
-
-class Targets(Record):
-    """What faults a platform can have: its processes by service, its links, and what can be done to its database."""
-
-    processes: dict[str, tuple[str, ...]]
-    links: tuple[str, ...]
-    clocks: tuple[str, ...] = ()
-    disk: bool = False
-    standbys: bool = False
-
-    def having(self, text: str) -> Targets:
-        """Return those with ``text`` in their names."""
-        return Targets(
-            processes={
-                service: found
-                for service, names in self.processes.items()
-                if (found := tuple(name for name in names if text in name))
-            },
-            links=tuple(link for link in self.links if text in link),
-            clocks=tuple(clock for clock in self.clocks if text in clock),
-            disk=self.disk and text in DISK,
-            standbys=self.standbys and text in POSTGRES,
-        )
-
-    def of(self, *services: str) -> list[str]:
-        """Return the processes of ``services``."""
-        return [name for service in services for name in self.processes.get(service, ())]
-
-
 SECONDS = 8.0
 """Seconds of work in a history."""
+
+SECONDS_ON_A_CLUSTER = 20.0
+"""The same on a cluster, where a pod takes seconds to start."""
 
 WITH_KEYS = 0.7
 """The share of publishers that give keys."""
@@ -144,7 +106,22 @@ UNREAD_AFTER = 3
 """Seconds after which what is unread is mailed."""
 
 
-def draw(seed: str, targets: Targets, seconds: float = SECONDS, kinds: Sequence[FaultKind] = ()) -> Plan:
+PAUSES = (0.02, 0.05, 0.1)
+"""Seconds between two messages of a publisher, of which each has one."""
+
+
+def usual_seconds(*, cluster: bool) -> float:
+    """Return the seconds of work in a history where nobody asks for others."""
+    return SECONDS_ON_A_CLUSTER if cluster else SECONDS
+
+
+def draw(
+    seed: str,
+    targets: Targets,
+    seconds: float = SECONDS,
+    kinds: Sequence[FaultKind] = (),
+    pauses: Sequence[float] = PAUSES,
+) -> Plan:
     """Return the plan of ``seed``; ``kinds`` limits the faults."""
     random = Random(seed)
     topics = _topics(random)
@@ -152,7 +129,7 @@ def draw(seed: str, targets: Targets, seconds: float = SECONDS, kinds: Sequence[
         seed=seed,
         seconds=seconds,
         topics=topics,
-        publishers=_some_without_keys(_publishers(random, topics, seconds), Random(f"{seed}:keys")),
+        publishers=_some_without_keys(_publishers(random, topics, seconds, pauses), Random(f"{seed}:keys")),
         clients=_clients(random, topics, seconds),
         readers=_readers(random, topics),
         faults=_faults(random, targets, seconds, kinds),
@@ -179,12 +156,14 @@ def _topics(random: Random) -> tuple[TopicPlan, ...]:
     return tuple(topics)
 
 
-def _publishers(random: Random, topics: Sequence[TopicPlan], seconds: float) -> tuple[PublisherPlan, ...]:
+def _publishers(
+    random: Random, topics: Sequence[TopicPlan], seconds: float, pauses: Sequence[float]
+) -> tuple[PublisherPlan, ...]:
     ways: list[Literal["socket", "rest", "longpoll"]] = ["socket", "rest", "longpoll"]
     publishers = []
     for number in range(random.randint(2, 4)):
         own = random.sample([topic.name for topic in topics], random.randint(1, len(topics)))
-        pause = random.choice([0.02, 0.05, 0.1])
+        pause = random.choice(pauses)
         publishers.append(
             PublisherPlan(
                 name=f"p{number}",
@@ -252,15 +231,17 @@ def _readers(random: Random, topics: Sequence[TopicPlan]) -> tuple[ReaderPlan, .
 _MAKERS: Sequence[tuple[FaultKind, int]] = (
     ("kill", 5), ("pause", 5), ("drain", 2), ("rolling", 1), ("cut", 4), ("stall", 4), ("stall_answers", 4),
     ("delay", 3), ("lossy", 3), ("corrupt", 1), ("clock", 2), ("full", 1),
-    ("failover", 20), ("switchover", 5),
+    ("failover", 20), ("switchover", 5), ("remove", 4), ("stale", 3), ("scale", 3),
 )  # fmt: skip
 """Kinds of faults, and how often each is drawn."""
 
 
+_AT_ONCE: Sequence[FaultKind] = ("kill", "drain", "rolling", "switchover", "remove", "scale")
+"""Kinds that take as long as it takes."""
+
+
 def _faults(random: Random, targets: Targets, seconds: float, kinds: Sequence[FaultKind]) -> tuple[FaultPlan, ...]:
-    possible = [
-        (kind, weight) for kind, weight in _MAKERS if _targets_of(kind, targets) and (not kinds or kind in kinds)
-    ]
+    possible = [(kind, weight) for kind, weight in _MAKERS if targets.of(kind) and (not kinds or kind in kinds)]
     if not possible:
         return ()
     count = random.choice([1, 1, 2, 2, 3, 4])
@@ -269,25 +250,8 @@ def _faults(random: Random, targets: Targets, seconds: float, kinds: Sequence[Fa
     return tuple(sorted(faults, key=lambda fault: fault.at))
 
 
-def _targets_of(kind: FaultKind, targets: Targets) -> list[str]:
-    everything = targets.of(*SERVICES, "postgres", "memcached")
-    found: dict[FaultKind, Callable[[], list[str]]] = {
-        "kill": lambda: everything,
-        "pause": lambda: everything,
-        "drain": lambda: targets.of(*SERVICES),
-        "rolling": lambda: [service for service in SERVICES if targets.of(service)],
-        "corrupt": lambda: [link for link in targets.links if link == "memcached"],
-        "clock": lambda: list(targets.clocks),
-        "full": lambda: [DISK] if targets.disk else [],
-        "failover": lambda: [POSTGRES] if targets.standbys else [],
-        "switchover": lambda: [POSTGRES] if targets.standbys else [],
-    }
-    return found.get(kind, lambda: list(targets.links))()
-
-
 def _fault(random: Random, kind: FaultKind, targets: Targets, seconds: float) -> FaultPlan:
-    lengths = {"kill": 0.0, "drain": 0.0, "rolling": 0.0, "switchover": 0.0}
-    length = lengths.get(kind, round(random.uniform(0.3, seconds * 0.5), 2))
+    length = round(random.uniform(0.3, seconds * 0.5), 2)
     amounts: dict[FaultKind, Sequence[float]] = {
         "delay": (0.02, 0.1, 0.4),
         "lossy": (0.01, 0.05, 0.2),
@@ -296,8 +260,8 @@ def _fault(random: Random, kind: FaultKind, targets: Targets, seconds: float) ->
     }
     return FaultPlan(
         fault=kind,
-        target=random.choice(_targets_of(kind, targets)),
+        target=random.choice(targets.of(kind)),
         at=round(random.uniform(0.3, seconds * 0.7), 2),
-        seconds=length,
+        seconds=0.0 if kind in _AT_ONCE else length,
         amount=random.choice(amounts[kind]) if kind in amounts else 0.0,
     )

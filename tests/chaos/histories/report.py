@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 
 from chaos.histories.figures import Figures
 
 REPORT = Path(__file__).parents[3] / "docs" / "reliability.md"
-BEGIN, END = "<!-- histories: begin -->\n", "<!-- histories: end -->\n"
+
+
+class Part(StrEnum):
+    """The part of the report that is about histories on one kind of platform, by the name in its marks."""
+
+    MACHINE = "histories"
+    CLUSTER = "histories on a cluster"
 
 
 def summary(figures: Figures, seed: str, seconds: float) -> str:
@@ -35,20 +42,21 @@ def table(figures: Figures, command: str) -> str:
     ]
     totals = "".join(f"| {name} | {value} |\n" for name, value in rows)
     faults = "".join(
-        f"| {name} | {count:,} | {seconds:.1f} s | {seed} |\n"
-        for name, count in sorted(figures.by_fault.items())
-        for seconds, seed in [figures.outages[name]]
+        f"| {name} | {one.times:,} | {one.publishes:,} | {one.deliveries:,} | {one.lost:,} | {one.doubled:,} | "
+        f"{one.outage:.1f} s | {one.seed} |\n"
+        for name, one in sorted(figures.by_fault.items())
     )
     return (
         f'`make chaos ARGS="{command}"`:\n\n| what | |\n|-|-|\n{totals}\n'
-        "| fault | times | longest time without an accepted publish, in a history that has it | which |\n|-|-|-|-|\n"
+        "| fault | times | publishes | deliveries | lost | doubled | longest time without an accepted publish | in |\n"
+        "|-|-|-|-|-|-|-|-|\n"
         f"{faults}"
     )
 
 
-def write(figures: Figures, command: str) -> None:
+def write(figures: Figures, command: str, part: Part) -> None:
     """Put the table in docs/reliability.md."""
-    text = REPORT.read_text()
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    REPORT.write_text(f"{before}{BEGIN}\n{table(figures, command)}\n{END}{after}")
+    begin, end = f"<!-- {part}: begin -->\n", f"<!-- {part}: end -->\n"
+    before, _, rest = REPORT.read_text().partition(begin)
+    _, _, after = rest.partition(end)
+    REPORT.write_text(f"{before}{begin}\n{table(figures, command)}\n{end}{after}")

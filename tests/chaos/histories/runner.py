@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import time
 from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from chaos.histories.bed import Bed, running_bed
+from chaos.histories.bed import running_bed
 from chaos.histories.checker import check
 from chaos.histories.events import Event, from_lines, to_lines
 from chaos.histories.facts import Violation
 from chaos.histories.figures import Figures, figures_of
 from chaos.histories.history import Stage, running_stage
 from chaos.histories.mutations import BY_NAME
-from chaos.histories.plan import SECONDS, FaultKind, Plan, Standbys, draw, upgraded
-from chaos.histories.report import summary, write
+from chaos.histories.plan import Plan, Standbys, draw, upgraded, usual_seconds
+from chaos.histories.report import Part, summary, write
 from chaos.histories.results import Results
 from chaos.histories.shrink import Shrinking
+from chaos.histories.system import System
+from chaos.histories.targets import FaultKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +44,15 @@ class Options:
     keep: Path
     results: Path | None
     write: bool
+    cluster: bool
 
     @property
     def command(self) -> str:
         """The options that say which histories these are."""
-        parts = [f"--histories {self.histories}", f"--seed {self.seed}"]
+        parts = ["--cluster"] * self.cluster
+        parts += [f"--histories {self.histories}", f"--seed {self.seed}"]
         parts += [f"--first {self.first}"] * bool(self.first)
-        parts += [f"--seconds {self.seconds:g}"] * (self.seconds != SECONDS)
+        parts += [f"--seconds {self.seconds:g}"] * (self.seconds != usual_seconds(cluster=self.cluster))
         parts += [f"--fault {fault}" for fault in self.faults]
         parts += [f"--target {self.target}"] * bool(self.target)
         parts += [f"--standbys {self.standbys}"] * (self.standbys != "none")
@@ -67,10 +71,9 @@ class Result:
 class Runner:
     """The platform that histories run on, and the number of the next one."""
 
-    def __init__(self, seed: str, older: Path | None = None, standbys: Standbys = "none") -> None:
-        self._seed = seed
-        self._older = older
-        self._standbys = standbys
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._standbys = options.standbys
         self._stack = contextlib.AsyncExitStack()
         self._stage: Stage | None = None
         self._number = 0
@@ -87,8 +90,8 @@ class Runner:
         """Return the platform; start one if there is none."""
         stage = self._stage
         if stage is None:
-            bed = await self._stack.enter_async_context(running_bed(self._seed, self._older, standbys=self._standbys))
-            stage = await self._stack.enter_async_context(running_stage(bed, self._seed))
+            system = await self._stack.enter_async_context(_running_system(self._options, self._standbys))
+            stage = await self._stack.enter_async_context(running_stage(system, self._options.seed))
             self._stage = stage
         return stage
 
@@ -108,17 +111,18 @@ class Runner:
     async def replace(self, keep: Path | None = None) -> None:
         """End the platform, so that the next history begins on another; its logs go to ``keep``."""
         if self._stage is not None and keep is not None:
-            _keep_logs(self._stage.bed, keep)
+            await self._stage.system.keep_logs(keep / "logs")
         self._stage = None
         await self._stack.aclose()
         self._stack = contextlib.AsyncExitStack()
 
 
-def _keep_logs(bed: Bed, folder: Path) -> None:
-    shutil.copytree(bed.platform.data / "logs", folder / "logs", dirs_exist_ok=True)
-    if bed.replicas is not None:
-        for log in bed.replicas.logs:
-            shutil.copy(log, folder / "logs" / f"{log.parent.name}.log")
+def _running_system(options: Options, standbys: Standbys) -> AbstractAsyncContextManager[System]:
+    if not options.cluster:
+        return running_bed(options.seed, options.older, standbys=standbys)
+    from chaos.histories.clustered.bed import running_cluster_bed  # noqa: PLC0415 - needs the packages of a cluster
+
+    return running_cluster_bed()
 
 
 async def run(options: Options) -> int:
@@ -132,15 +136,16 @@ async def run(options: Options) -> int:
     results = Results(options.results)
     figures = results.total
     began = time.monotonic()
-    async with Runner(options.seed, options.older, options.standbys).running() as runner:
-        targets = (await runner.stage()).bed.targets.having(options.target)
+    async with Runner(options).running() as runner:
+        system = (await runner.stage()).system
+        targets = system.targets.having(options.target)
         if options.replay is not None:
             replayed = Plan.model_validate_json(options.replay.read_text())
             plans = [replayed] * options.histories
         else:
             numbers = range(options.first, options.first + options.histories)
             seeds = [seed for one in numbers if (seed := f"{options.seed}:{one}") not in results.seeds]
-            plans = [draw(seed, targets, options.seconds, options.faults) for seed in seeds]
+            plans = [draw(seed, targets, options.seconds, options.faults, system.pauses) for seed in seeds]
         if options.older is not None:
             plans = [upgraded(plan) for plan in plans]
         for plan in plans:
@@ -156,23 +161,25 @@ async def run(options: Options) -> int:
                 await runner.replace()
     print(summary(figures, options.seed, time.monotonic() - began))
     if options.write:
-        write(figures, options.command)
+        write(figures, options.command, Part.CLUSTER if options.cluster else Part.MACHINE)
     return int(figures.failed > 0)
 
 
 async def _run_without(options: Options) -> int:
     """Take protections out, one after the other; 1 if one is not missed by a history of the faults that need it."""
     missed = []
-    async with Runner(options.seed).running() as runner:
+    async with Runner(options).running() as runner:
         for mutation in (BY_NAME[name] for name in options.without):
             await runner.use(mutation.standbys)
-            bed = (await runner.stage()).bed
-            await bed.take_out(mutation.name)
+            system = (await runner.stage()).system
+            await system.take_out(mutation.name)
             print(f"without {mutation.name}: {mutation.meaning}", flush=True)
             first = options.first or mutation.first
             for number in range(first, first + options.histories):
-                targets = bed.targets.having(mutation.target)
-                result = await runner.run(draw(f"{options.seed}:{number}", targets, mutation.seconds, mutation.faults))
+                targets = system.targets.having(mutation.target)
+                seconds = max(mutation.seconds, options.seconds)
+                seed = f"{options.seed}:{number}"
+                result = await runner.run(draw(seed, targets, seconds, mutation.faults, system.pauses))
                 print(line(result, figures_of(result.history)), flush=True)
                 if result.violations:
                     keep(result, options.keep / f"without-{mutation.name}")
@@ -217,9 +224,8 @@ def line(result: Result, figures: Figures) -> str:
     """Return the line of a history."""
     verdict = "BROKEN" if result.violations else "kept"
     seconds = max(event.at for event in result.history)
-    outage, _ = max(figures.outages.values(), default=(0.0, ""))
     return (
         f"{verdict:6} {result.plan.seed:16} {seconds:5.1f} s  {figures.publishes:4} publishes {figures.deliveries:5} "
-        f"deliveries {figures.resumes:3} resumes {figures.mails:3} mails  outage {outage:4.1f} s  "
+        f"deliveries {figures.resumes:3} resumes {figures.mails:3} mails  outage {figures.outage:4.1f} s  "
         f"{describe(result.plan)}"
     )

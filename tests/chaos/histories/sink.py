@@ -28,6 +28,11 @@ class Arrived:
         return str(self.message["Subject"])
 
     @property
+    def message_id(self) -> str:
+        """Its id."""
+        return str(self.message["Message-ID"])
+
+    @property
     def text(self) -> str:
         """Its plain text."""
         part = self.message.get_body(("plain",))
@@ -39,6 +44,13 @@ class Sink:
 
     def __init__(self) -> None:
         self.arrived: list[Arrived] = []
+
+    async def refresh(self) -> None:
+        """Nothing arrives unknown."""
+
+    async def text(self, number: int) -> str:
+        """Return the plain text of ``arrived[number]``."""
+        return self.arrived[number].text
 
     async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:
         content = envelope.content or b""

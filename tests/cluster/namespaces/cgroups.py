@@ -43,6 +43,19 @@ def remove(group: str) -> bool:
     return not left
 
 
+def processes(group: str, name: str) -> list[int]:
+    """The processes in the cgroups called ``name`` below ``group``, in the hierarchy of process numbers."""
+    (root,) = (one for one in hierarchies() if one.name == "pids")
+    found = [folder for folder in (root / group.strip("/")).rglob(name) if folder.is_dir()]
+    return [int(pid) for folder in found for pid in (folder / "cgroup.procs").read_text().split()]
+
+
+def freeze(group: str, *, frozen: bool) -> None:
+    """Let no process of ``group`` and below go on, or all."""
+    (root,) = (one for one in hierarchies() if one.name == "freezer")
+    (root / group.strip("/") / "freezer.state").write_text("FROZEN" if frozen else "THAWED")
+
+
 def joining(group: str) -> list[str]:
     """The start of a command whose process joins ``group`` in every hierarchy before it becomes the command."""
     files = " ".join(f"{root}/{group.strip('/')}/cgroup.procs" for root in hierarchies())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import signal
 import sys
@@ -122,6 +123,32 @@ class NamespaceCluster:
     def reconnect(self, node: str) -> None:
         network.connect(self._layout, node, up=True)
         self._wait_ready(node)
+
+    def send_signal(self, node: str, container: str, number: signal.Signals) -> None:
+        """Send all processes of a container, by its id in the runtime, a signal; those that have ended need none."""
+        for pid in cgroups.processes(f"{self._layout.cgroup}/{node}", container):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+    def freeze(self, node: str, *, frozen: bool) -> None:
+        """Let nothing on a node go on, or all of it."""
+        cgroups.freeze(f"{self._layout.cgroup}/{node}", frozen=frozen)
+
+    def forget_connections(self, addresses: Iterable[str]) -> None:
+        """Let the nodes look anew at each connection to these addresses: what is not allowed now ends."""
+        for node_ in self.nodes:
+            for address in addresses:
+                for side in ("--orig-dst", "--reply-src"):
+                    with contextlib.suppress(CommandFailed):  # there is none
+                        run(["ip", "netns", "exec", self._layout.netns(node_), "conntrack", "-D", side, address])
+
+    def stop_controllers(self) -> None:
+        """Let nobody replace pods or bring EndpointSlices up to date."""
+        self._machines[CONTROL_PLANE].send_signal("kube-controller-manager", signal.SIGSTOP)
+
+    def resume_controllers(self) -> None:
+        """Let the controllers go on."""
+        self._machines[CONTROL_PLANE].send_signal("kube-controller-manager", signal.SIGCONT)
 
     def stop_api(self) -> None:
         """End the API server's process; everything else goes on."""

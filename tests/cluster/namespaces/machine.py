@@ -72,9 +72,13 @@ class Machine:
             ]
         )  # fmt: skip
 
+    def send_signal(self, name: str, number: signal.Signals) -> None:
+        """Send a daemon a signal."""
+        self.run("sh", "-c", 'kill "-$2" "$(cat /run/pids/$1)"', "sh", name, str(int(number)))
+
     def kill(self, name: str) -> None:
         """End a daemon at once."""
-        self.run("sh", "-c", 'kill -9 "$(cat /run/pids/$1)"', "sh", name)
+        self.send_signal(name, signal.SIGKILL)
 
     def power_off(self) -> None:
         """End everything in the machine at once."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from chaos.histories.events import Began, Event, FaultSpan, Join, Mail, Publish, Receive
-from chaos.histories.figures import figures_of
+from chaos.histories.figures import OfFault, figures_of
 from chaos.histories.report import summary, table
 from chaos.histories.results import Results
 
@@ -37,7 +37,8 @@ def test_the_figures_of_a_history() -> None:
     figures = figures_of(history(), seed="7:1")
     assert (figures.publishes, figures.refused, figures.unknown, figures.deliveries) == (2, 1, 1, 1)
     assert (figures.resumes, figures.gaps_told, figures.mails, figures.mails_again) == (1, 1, 1, 1)
-    assert figures.outages == {"cut store-postgres": (4.0, "7:1")}, "from 0.5, the first answer, to 4.5, the second"
+    # From 0.5, the first answer, to 4.5, the second.
+    assert figures.by_fault == {"cut store-postgres": OfFault(1, 2, 1, 0, 0, outage=4.0, seed="7:1")}
     assert (figures.failed, figures.lost, figures.doubled) == (0, 0, 0)
 
 
@@ -51,6 +52,6 @@ def test_the_figures_of_several_are_their_sums_and_the_longest_outage_also_when_
     figures = results.total
     assert results.seeds == {"7:0", "7:1"}
     assert (figures.histories, figures.failed, figures.lost, figures.doubled, figures.publishes) == (2, 1, 1, 1, 2)
-    assert figures.by_fault == {"cut store-postgres": 2}
-    assert "| cut store-postgres | 2 | 4.0 s | 7:0 |" in table(figures, "--seed 7")
+    assert figures.by_fault == {"cut store-postgres": OfFault(2, 2, 1, 1, 1, outage=4.0, seed="7:0")}
+    assert "| cut store-postgres | 2 | 2 | 1 | 1 | 1 | 4.0 s | 7:0 |" in table(figures, "--seed 7")
     assert summary(figures, "7", 12.3).startswith("2 histories of seed 7 in 12 s, 1 broken: 2 faults, 2 publishes")

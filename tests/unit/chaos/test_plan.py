@@ -6,18 +6,17 @@ from collections import Counter
 
 import pytest
 
-from chaos.histories.plan import SERVICES, Plan, Targets, draw, upgraded
+from chaos.histories.clustered.offered import offered
+from chaos.histories.plan import Plan, draw, upgraded
 from chaos.histories.shrink import Shrinking, smaller
+from chaos.histories.targets import OF_CLUSTERS, SERVICES, of_machine
 
-TARGETS = Targets(
-    processes={
-        "gateway": ("gateway-1", "gateway-2"), "store": ("store-1", "store-2"), "auth": ("auth-1", "auth-2"),
-        "mailer": ("mailer-1", "mailer-2"), "postgres": ("postgres",), "memcached": ("memcached",),
-    },
-    links=("client", "store-1", "store-1-postgres", "memcached"),
-    clocks=("store-1",),
-    disk=True,
-)  # fmt: skip
+PROCESSES = {
+    "gateway": ("gateway-1", "gateway-2"), "store": ("store-1", "store-2"), "auth": ("auth-1", "auth-2"),
+    "mailer": ("mailer-1", "mailer-2"), "postgres": ("postgres",), "memcached": ("memcached",),
+}  # fmt: skip
+LINKS = ("client", "store-1", "store-1-postgres", "memcached")
+TARGETS = of_machine(PROCESSES, LINKS, clocks=["store-1"], disk=True)
 
 
 def test_a_seed_gives_one_plan() -> None:
@@ -40,7 +39,7 @@ def test_all_kinds_of_faults_and_of_clients_are_drawn() -> None:
 
 
 def test_a_platform_without_some_targets_has_other_faults() -> None:
-    few = Targets(processes={"store": ("store",)}, links=())
+    few = of_machine({"store": ("store",)}, links=())
     plans = [draw(f"3:{number}", few) for number in range(100)]
     assert {fault.fault for plan in plans for fault in plan.faults} == {"kill", "pause", "drain", "rolling"}
     assert draw("3", few, kinds=("full",)).faults == ()
@@ -51,14 +50,25 @@ def test_a_platform_without_some_targets_has_other_faults() -> None:
 
 
 def test_only_a_database_with_standbys_fails_over() -> None:
-    replicated = TARGETS.model_copy(update={"standbys": True})
+    replicated = of_machine(PROCESSES, LINKS, standbys=True)
     plans = [draw(f"6:{number}", replicated) for number in range(50)]
     faults = [fault for plan in plans for fault in plan.faults]
     assert {"failover", "switchover"} < {fault.fault for fault in faults}
     assert {fault.target for fault in faults if fault.fault in ("failover", "switchover")} == {"postgres"}
     assert draw("6", TARGETS, kinds=("failover",)).faults == ()
-    assert replicated.having("postgres").standbys
-    assert not replicated.having("store").standbys
+    assert replicated.having("postgres").of("failover")
+    assert not replicated.having("store").of("failover")
+
+
+def test_a_cluster_has_faults_of_its_own() -> None:
+    everywhere = offered(2, machines=True, policies=True)
+    plans = [draw(f"7:{number}", everywhere, pauses=(0.4,)) for number in range(300)]
+    faults = {(fault.fault, fault.target) for plan in plans for fault in plan.faults}
+    assert {kind for kind, _ in faults} == {"kill", "pause", "drain", "rolling", "cut", *OF_CLUSTERS}
+    assert {(kind, "node-2") for kind in ("kill", "pause", "drain", "cut")} < faults
+    assert {publisher.pause for plan in plans for publisher in plan.publishers} == {0.4}
+    by_api = offered(2, machines=False, policies=False)
+    assert {kind for kind, names in by_api.by_kind.items() if names} == {"drain", "remove", "rolling", "scale"}
 
 
 def test_an_upgrade_restarts_each_service_in_an_order_of_the_seed() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from chaos.histories.events import FaultSpan, Publish
 from chaos.histories.facts import NEVER, Facts, Violation
 
-BESIDE = ("memcached", "auth", "mailer", "smtp")
+BESIDE = ("memcached", "auth", "mailer", "smtp", "operator")
 """Services that a publish does not wait for, whatever is done to them or on their links."""
 
 
