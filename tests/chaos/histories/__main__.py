@@ -53,6 +53,8 @@ def main() -> int:
     without = arguments["without"] or []
     arguments["without"] = tuple(BY_NAME if "all" in without else without)
     arguments["seed"] = arguments["seed"] or ("1" if without else str(int(time.time())))
+    if arguments["cluster"] and (without or arguments["older"] or arguments["standbys"] != "none"):
+        parser.error("--without, --older and --standbys are for a platform on this machine, not for one on a --cluster")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # the platform ends with the run
     try:
         return asyncio.run(run(Options(**arguments)))

@@ -38,12 +38,6 @@ HEALTHY = 200.0
 PAUSES = (0.1, 0.2, 0.4)
 """Publishers are slower than on one machine: a fault takes as long as a pod takes to start."""
 
-PROTECTIONS = {"synchronous-commit": "synchronous_commit = off"}
-"""What can be taken out of a platform made of images: settings of its PostgreSQL."""
-
-LATEST_FLUSH = "wal_writer_delay = '10s'"
-"""Without ``synchronous_commit``, the longest time until a commit is on disk."""
-
 ASK = (
     "import json, sys, urllib.request as u; "
     "print(u.urlopen(u.Request(sys.argv[1], headers=json.loads(sys.argv[2])), timeout=10).read().decode())"
@@ -138,17 +132,8 @@ class ClusterBed:
         return str(await aside(_waited, "PostgreSQL answers", read)) == "f"
 
     async def take_out(self, protection: str) -> None:
-        """Let PostgreSQL go on without a protection. Raises :class:`ValueError` for one that is in the images."""
-        if protection not in PROTECTIONS:
-            raise ValueError(f"A cluster runs images: only {', '.join(PROTECTIONS)} can be taken out there.")
-        for setting in (PROTECTIONS[protection], LATEST_FLUSH):
-            await aside(self.installed.sql, "store", f"ALTER SYSTEM SET {setting}")
-        await aside(self.installed.sql, "store", "SELECT pg_reload_conf()")
-
-    async def put_back(self) -> None:
-        """Undo :meth:`take_out`."""
-        await aside(_waited, "PostgreSQL answers", lambda: self.installed.sql("store", "ALTER SYSTEM RESET ALL"))
-        await aside(self.installed.sql, "store", "SELECT pg_reload_conf()")
+        """Nothing can be taken out of images. Always raises :class:`ValueError`."""
+        raise ValueError(f"A cluster runs images, from which {protection} cannot be taken out.")
 
     async def keep_logs(self, folder: Path) -> None:
         """Write what the pods have logged to ``folder``."""
@@ -195,7 +180,6 @@ async def running_cluster_bed() -> AsyncIterator[ClusterBed]:
             run=f"-{int(time.time()):x}",
         )
         await asyncio.wait_for(bed.healthy(), HEALTHY)
-        await bed.put_back()
         yield bed
 
 
