@@ -224,7 +224,7 @@ def test_unknown_fields_are_named_and_free_names_are_no_fields() -> None:
             {"email": "ada@example", "password": "x" * 12},
             "an @ and a domain with a dot, such as ada@example.com",
         ),
-        (NewNotification, {"body": "\0"}, "cannot be here"),
+        (NewNotification, {"body": "\0"}, "cannot have the character U+0000"),
         (SignUp, {"email": "ada@example.com", "password": "12345"}, "password: Use at least 8 characters."),
         (TopicPatch, {"creators": []}, "creators: Give at least 1 entry (given: 0)."),
     ],

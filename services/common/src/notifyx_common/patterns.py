@@ -1,4 +1,4 @@
-"""The patterns of an email address, and the words for texts that do not match one."""
+"""Patterns of texts that people write, and the words for texts that do not match one."""
 
 from __future__ import annotations
 
@@ -23,4 +23,34 @@ STORED_EMAIL = r"^[^@\s<>,;:\"\x00-\x1f\x7f]{1,64}@[^@\s<>,;:\"\x00-\x1f\x7f]+$"
 
 _EMAIL_WORDS = "An email address has a name, an @ and a domain with a dot, such as ada@example.com."
 
-WORDS: Mapping[str, str] = {**TOPIC_WORDS, EMAIL: _EMAIL_WORDS, STORED_EMAIL: _EMAIL_WORDS}
+ANY_TEXT = r"^[^\x00]*$"
+LINE = r"^[^\x00-\x1f\x7f]*$"
+"""Text of one line, which may be empty."""
+
+NONEMPTY_LINE = r"^[^\x00-\x1f\x7f]+$"
+VISIBLE = r"^[\x21-\x7e]+$"
+TOPIC_PATTERN = r"^[a-z0-9._*-]{1,128}$"
+"""The name of a topic, or one with ``*`` for any characters."""
+
+SIGNING_SECRET = r"^[\x21-\x7e]{16,256}$"  # noqa: S105 - the pattern of one
+TIME_ZONE = r"^[A-Za-z0-9_+/-]*$"
+HOOK_KIND = r"^[a-z]+$"
+
+_LINE_WORDS = "This is one line: it cannot have line breaks, tabs or other control characters."
+
+WORDS: Mapping[str, str] = {
+    **TOPIC_WORDS,
+    EMAIL: _EMAIL_WORDS,
+    STORED_EMAIL: _EMAIL_WORDS,
+    ANY_TEXT: "This cannot have the character U+0000.",
+    LINE: _LINE_WORDS,
+    NONEMPTY_LINE: _LINE_WORDS,
+    VISIBLE: "This has letters of ASCII, digits and punctuation, without spaces.",
+    TOPIC_PATTERN: (
+        "This is the name of a topic or a pattern such as shop.*: up to 128 of a to z in lower case, 0 to 9, dots, "
+        "underscores, hyphens and *."
+    ),
+    SIGNING_SECRET: "A signing secret has 16 to 256 letters of ASCII, digits and punctuation, without spaces.",
+    TIME_ZONE: "A time zone has a name such as Europe/Berlin.",
+    HOOK_KIND: "A kind of webhook is a word in lower case, such as alertmanager.",
+}

@@ -8,6 +8,7 @@ import shlex
 import pytest
 from pydantic import BaseModel
 
+from notifyx_common.patterns import WORDS
 from notifyx_gateway.rest.api.examples import curl, example
 from notifyx_gateway.rest.api.openapi import build_openapi
 from notifyx_gateway.rest.api.operations import OPERATIONS
@@ -43,6 +44,22 @@ def test_every_operation_has_a_command_that_a_shell_reads() -> None:
     words = shlex.split(line.replace("\\\n", ""))
     assert (words[2], words[4]) == ("http://h/api/v1/topics/deploys/notifications", "Authorization: Bearer $TOKEN")
     assert set(json.loads(words[-1])) == {"title", "body"}
+
+
+def patterns(schema: object) -> set[str]:
+    match schema:
+        case dict():
+            own = {schema["pattern"]} if isinstance(schema.get("pattern"), str) else set()
+            return own.union(*map(patterns, schema.values()))
+        case list():
+            return set[str]().union(*map(patterns, schema))
+    return set()
+
+
+def test_each_pattern_of_a_body_is_told_in_words() -> None:
+    asked = patterns(SHAPES)
+    assert len(asked) > 8
+    assert asked - WORDS.keys() == set(), "who does not match one would be told that something cannot be"
 
 
 @pytest.mark.parametrize(

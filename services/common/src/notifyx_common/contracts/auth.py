@@ -14,7 +14,7 @@ from pydantic import AfterValidator, ConfigDict, Field, JsonValue, PlainSerializ
 
 from notifyx_common.contracts.call import V1, Call, Model, Number, Raw, RequestModel
 from notifyx_common.contracts.sessions import MAX_USER_AGENT
-from notifyx_common.patterns import EMAIL, STORED_EMAIL
+from notifyx_common.patterns import EMAIL, LINE, NONEMPTY_LINE, STORED_EMAIL, TIME_ZONE, TOPIC_PATTERN
 from notifyx_common.principal import Principal, Scope
 from notifyx_common.reading import TIME_TEXT
 from notifyx_topics.visible import require_visible
@@ -24,7 +24,7 @@ StoredEmail = Annotated[str, StringConstraints(max_length=254, pattern=STORED_EM
 """An address that an account may have already, in search of that account."""
 Name = Annotated[
     str,
-    StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$", strip_whitespace=True),
+    StringConstraints(max_length=200, pattern=LINE, strip_whitespace=True),
     AfterValidator(require_visible),
 ]
 
@@ -68,7 +68,7 @@ class User(Model):
 class TimeZone(RequestModel):
     """The time zone of a user: a name of the IANA database, or empty for UTC."""
 
-    time_zone: str = Field(max_length=64, pattern=r"^[A-Za-z0-9_+/-]*$")
+    time_zone: str = Field(max_length=64, pattern=TIME_ZONE)
 
 
 class TokenRequest(RequestModel):
@@ -151,10 +151,8 @@ class VerifyRequest(RequestModel):
 class NewApiKey(RequestModel):
     """``topics`` are name patterns (``*`` wildcards); empty or absent means all topics of the owner."""
 
-    name: str = Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")
-    topics: list[Annotated[str, StringConstraints(pattern=r"^[a-z0-9._*-]{1,128}$")]] = Field(
-        default=[], max_length=100
-    )
+    name: str = Field(min_length=1, max_length=100, pattern=NONEMPTY_LINE)
+    topics: list[Annotated[str, StringConstraints(pattern=TOPIC_PATTERN)]] = Field(default=[], max_length=100)
     scopes: list[Scope] = Field(default=["read", "publish"], min_length=1, max_length=3)
     expires_at: Annotated[datetime, TIME_TEXT] | None = None
 

@@ -14,6 +14,7 @@ from pydantic import Field, StringConstraints
 
 from notifyx_common.contracts.auth import Secret
 from notifyx_common.contracts.call import V1, Call, Model, RequestModel
+from notifyx_common.patterns import HOOK_KIND, LINE, SIGNING_SECRET
 from notifyx_common.principal import Principal
 from notifyx_topics.names import AnyTopicName
 
@@ -25,11 +26,9 @@ HookId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
 class NewHook(RequestModel):
     """A secret for webhooks of one ``kind``. ``signing_secret``: that of the sender, where the sender makes it."""
 
-    kind: str = Field(min_length=1, max_length=32, pattern=r"^[a-z]+$")
-    name: str = Field(default="", max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$")
-    signing_secret: Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{16,256}$")] | None = Field(
-        default=None, repr=False
-    )
+    kind: str = Field(min_length=1, max_length=32, pattern=HOOK_KIND)
+    name: str = Field(default="", max_length=100, pattern=LINE)
+    signing_secret: Annotated[str, StringConstraints(pattern=SIGNING_SECRET)] | None = Field(default=None, repr=False)
 
 
 class TopicHook(NewHook):

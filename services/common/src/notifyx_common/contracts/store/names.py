@@ -13,17 +13,18 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from notifyx_common.contracts.call import Number
+from notifyx_common.patterns import ANY_TEXT, VISIBLE
 from notifyx_topics.names import AnyTopicName
 
 MAX_BODY = 131_072
 """Length that a notification's body never exceeds, in characters; the gateway's own limit may be lower."""
 
-Body = Annotated[str, StringConstraints(max_length=MAX_BODY, pattern=r"^[^\x00]*$")]
+Body = Annotated[str, StringConstraints(max_length=MAX_BODY, pattern=ANY_TEXT)]
 Priority = Literal["low", "normal", "high", "urgent"]
-IdempotencyKey = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$")]
+IdempotencyKey = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=VISIBLE)]
 Seq = Annotated[int, Field(ge=0, le=2**53 - 1, strict=True)]
 QuerySeq = Annotated[Number, Field(ge=0, le=2**53 - 1)]
-QueryText = Annotated[str, StringConstraints(max_length=320, pattern=r"^[^\x00]*$")]
+QueryText = Annotated[str, StringConstraints(max_length=320, pattern=ANY_TEXT)]
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,13 @@ from typing import Annotated, Any
 from pydantic import Field, StringConstraints
 
 from notifyx_common.contracts.call import MAX_ITEM_BYTES, MAX_PAGE_BYTES, V1, Call, Model, Number, Raw
+from notifyx_common.patterns import ANY_TEXT
 from notifyx_topics.names import AnyTopicName
 
 MAX_SEARCH = 200
 """Maximum length of a search, in characters."""
 
-SearchText = Annotated[str, StringConstraints(min_length=1, max_length=MAX_SEARCH, pattern=r"^[^\x00]*$")]
+SearchText = Annotated[str, StringConstraints(min_length=1, max_length=MAX_SEARCH, pattern=ANY_TEXT)]
 
 
 class FoundPage(Model):

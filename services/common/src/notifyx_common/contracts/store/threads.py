@@ -8,12 +8,13 @@ from typing import Annotated, Any
 from pydantic import Field, StringConstraints
 
 from notifyx_common.contracts.call import MAX_ITEM_BYTES, MAX_PAGE_BYTES, V1, Call, Model, Number, Raw
+from notifyx_common.patterns import VISIBLE
 from notifyx_topics.names import MAX_NAME
 
 MAX_LINE = 300
 """Characters of a thread's latest message that a list shows."""
 
-Person = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME, pattern=r"^[\x21-\x7e]+$")]
+Person = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME, pattern=VISIBLE)]
 
 
 class Latest(Model):
