@@ -40,6 +40,7 @@ describe("Markdown in one line", () => {
     "`unclosed *a*",
     "\\*a\\* \\_b\\_ \\`c\\` **d\\***",
     "[*a* b](https://x.example/a_b_c) ![p](q) **[a](https://b.example)**",
+    "[a](javascript:alert(1)) [b](https://x.example/wiki/B_(c)) ![p](https://x.example/(q).png) (d)",
     "<https://a.example/b_c_d> *x*",
     "# Head *a*\n\ntext",
     "> quoted *a*\n> b\n\n- one_two_three\n- **two\n- three**\n\n1. four",

@@ -83,7 +83,8 @@ def _parser(*, tables: bool, addresses: bool) -> MarkdownIt:
     parser.core.ruler.push("simplify", _simplify)
     parser.core.ruler.push("direct", _direct)
     parser.add_render_rule("image", _picture)
-    parser.validateLink = lambda url: _LINK.fullmatch(url) is not None  # type: ignore[method-assign] # as documented
+    # All links are read, so that those that lead elsewhere leave their text alone: see :func:`_inline`.
+    parser.validateLink = lambda url: True  # type: ignore[method-assign] # as documented
     if not tables:
         parser.disable("table")
     if not addresses:
@@ -147,12 +148,14 @@ def _inline(children: Sequence[Token]) -> list[Token]:
         if token.type == "link_open":
             # `backup.py` is a file's name, though .py is a domain; as on GitHub, a bare link begins with www or http.
             text = children[at + 1].content if token.markup == "linkify" else "@"
-            dropped_link = not token.attrGet("href") or not (_BARE_LINK.match(text) or "@" in text)
+            dropped_link = not _leads(token.attrGet("href")) or not (_BARE_LINK.match(text) or "@" in text)
         if dropped_link and token.type in ("link_open", "link_close"):
             dropped_link = token.type == "link_open"
             continue
         if token.type == "image":
             token.meta[_WITHIN_LINK] = links > 0
+            if not _leads(token.attrGet("src")):
+                token.attrSet("src", "")
         if token.type.startswith("link_"):
             links += token.nesting
         elif token.nesting:
@@ -163,6 +166,11 @@ def _inline(children: Sequence[Token]) -> list[Token]:
                 continue
         kept.append(token)
     return kept
+
+
+def _leads(address: str | int | float | None) -> bool:
+    """Return whether a link or a picture leads to a web page or a mail address."""
+    return _LINK.fullmatch(str(address or "")) is not None
 
 
 def _picture(renderer: RendererHTML, tokens: Sequence[Token], at: int, options: OptionsDict, env: EnvType) -> str:

@@ -78,7 +78,7 @@ interface Run {
 }
 
 const PART =
-  /\\([!-/:-@[-`{-~])|(`+)|<(https?:[^\s<>]*)>|!?\[([^\][]*)\]\([^)]*\)|(&(?:#(?:\d{1,7}|x[\da-f]{1,6})|[\da-z]{1,31});)|(https?:\/\/[^\s<[\]\\*_~`]*)|\*+|_+|~+/gi;
+  /\\([!-/:-@[-`{-~])|(`+)|<(https?:[^\s<>]*)>|!?\[([^\][]*)\]\((?:[^()]|\([^()]*\))*\)|(&(?:#(?:\d{1,7}|x[\da-f]{1,6})|[\da-z]{1,31});)|(https?:\/\/[^\s<[\]\\*_~`]*)|\*+|_+|~+/gi;
 
 /** The text of a block: code first, since nothing else is read in it. */
 function inline(text: string): string {
