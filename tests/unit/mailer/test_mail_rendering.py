@@ -418,6 +418,36 @@ def test_what_a_notification_says_stands_in_both_parts_once(
         assert visible.count(words) == times, visible
 
 
+@pytest.mark.parametrize(
+    ("priorities", "begins"),
+    [
+        (["low", "urgent", "high"], "Urgent: [ops] 3"),
+        (["normal", "high"], "High: [ops] 2"),
+        (["low", "normal"], "[ops] 2"),
+    ],
+)
+def test_the_subject_of_a_digest_says_how_urgent_it_is(priorities: list[str], begins: str) -> None:
+    items = [{"title": "T", "priority": priority} for priority in priorities]
+    subject = RENDERER.render(mail("digest", topic="ops", notifications=items)).subject
+    assert subject == f"{begins} unread notifications"
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        ("[link](javascript:alert(1)) after", "link after"),
+        ("![picture](javascript:alert(1)) after", "picture after"),
+        ("[here](/topics) or [there](#end)", "here or there"),
+        ("<javascript:alert(1)>", "javascript:alert(1)"),
+    ],
+)
+def test_a_link_that_may_lead_nowhere_is_its_text(body: str, text: str) -> None:
+    rendered = RENDERER.render(mail("notification", title="T", body=body))
+    assert text in rendered.text
+    assert "](" not in rendered.html + rendered.text
+    assert "href" not in rendered.html.partition('<div class="markdown">')[2].partition("</div>")[0]
+
+
 def test_a_digest_lists_and_counts() -> None:
     items = [{"title": f"Number {number}", "body": "x" * 2000, "publisher": "Ann"} for number in range(50)]
     rendered = RENDERER.render(mail("digest", topic="ops", notifications=items, more=7, count=57))

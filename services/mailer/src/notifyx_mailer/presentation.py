@@ -19,6 +19,7 @@ from notifyx_common.contracts.mailer import (
     NotificationContext,
     VerifyEmailContext,
 )
+from notifyx_common.contracts.store.names import Priority
 from notifyx_mailer import plain_text
 from notifyx_mailer.account_words import WORDS
 from notifyx_mailer.data_rows import ROWS, Row, heading_of, rows_of
@@ -38,6 +39,9 @@ HEADING_CHARS = 200
 
 EXCERPT_ROWS = 6
 """Maximum number of rows of data in a digest."""
+
+
+_RANKS: tuple[Priority, ...] = ("low", "normal", "high", "urgent")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +87,12 @@ class GroupView:
 class DigestView:
     """The email about several notifications; ``total`` also counts those that are not listed.
 
-    ``hourly``: it takes the place of what would be more emails in an hour than that.
+    ``priority`` is the highest of those that are. ``hourly``: it takes the place of what would be more emails in an
+    hour than that.
     """
 
     source: str
+    priority: Priority
     groups: Sequence[GroupView]
     more: int
     total: int
@@ -133,6 +139,7 @@ def view_of(context: TemplateContext) -> View:
             several = len(groups) > 1
             return DigestView(
                 source=f"{len(groups)} topics" if several else _source(context.topic, context.topic_title),
+                priority=max((item.priority for item in context.notifications), key=_RANKS.index, default="normal"),
                 groups=groups,
                 more=context.more,
                 total=len(context.notifications) + context.more,
