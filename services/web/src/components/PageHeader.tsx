@@ -20,7 +20,7 @@ export function PageHeader({ title, note, children, unread = 0 }: Props) {
     <header className={classes.header}>
       <div className={classes.inner}>
         <div className={classes.text}>
-          <Title order={1} className={classes.title} dir="auto">
+          <Title order={1} className={classes.title} dir="auto" title={title}>
             {title}
           </Title>
           {note !== undefined && <div className={classes.note}>{note}</div>}

@@ -12,11 +12,19 @@ export function GrantsInput({ names = {}, ...props }: Props) {
   return (
     <TagsInput
       {...props}
-      renderPill={({ value, onRemove = () => undefined, disabled = false }) => (
-        <Pill withRemoveButton={!disabled} disabled={disabled} onRemove={onRemove} title={value}>
-          {value === user.id ? "You" : value === "*" ? "Everyone (*)" : (names[value ?? ""] ?? value)}
-        </Pill>
-      )}
+      renderPill={({ value = "", onRemove = () => undefined, disabled = false }) => {
+        const name = names[value] ?? value;
+        return (
+          <Pill
+            withRemoveButton={!disabled}
+            disabled={disabled}
+            onRemove={onRemove}
+            title={name === value ? value : `${name} (${value})`}
+          >
+            {value === user.id ? "You" : value === "*" ? "Everyone (*)" : name}
+          </Pill>
+        );
+      }}
     />
   );
 }
