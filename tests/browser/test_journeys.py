@@ -244,6 +244,7 @@ async def test_a_direct_message_and_how_it_is_mailed(browser: Browser, platform:
         await theirs.get_by_role("link", name="carl").click()
         for one, said in ((theirs, "Yes, at *noon*"), (page, "See you there")):
             await one.get_by_label("Message to").fill(said)
+            await expect(one.get_by_role("form", name="Your message").get_by_text("Ctrl Enter")).to_be_visible()
             await one.keyboard.press("Control+Enter")
             await expect(one.get_by_role("article", name=said.replace("*", ""))).to_contain_text("You")
             await expect(one.get_by_text("Sending")).to_have_count(0)

@@ -102,17 +102,19 @@ export default function CreateKey(props: { onClose: () => void; onCreated: (key:
   );
 }
 
-/** Names of topics that contain what is typed. */
+/** Names of topics that contain what is typed; none before, since their list would lie over the rest of the form. */
 function useSuggestions(typed: string): string[] {
   const { api } = useServices();
   const [wanted] = useDebouncedValue(typed.trim().toLowerCase(), TYPING_MS);
   const topics = useQuery({
     queryKey: ["topics", "names", wanted],
     queryFn: () => {
-      const query = { limit: SUGGESTED, ...(wanted === "" ? {} : { q: wanted }) };
+      const query = { limit: SUGGESTED, q: wanted };
       return data(api.GET("/api/v1/topics", { params: { query } }));
     },
     placeholderData: keepPreviousData,
+    enabled: wanted !== "",
   });
+  if (typed.trim() === "") return [];
   return topics.data?.items.map((topic) => topic.name) ?? [];
 }

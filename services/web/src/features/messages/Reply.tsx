@@ -56,8 +56,11 @@ export function Reply({ other, name }: { other: string; name: string }) {
           value={written.body}
           onChange={(event) => setWritten({ body: event.currentTarget.value })}
         />
-        <Button type="submit" disabled={!ready} leftSection={<IconSend size={15} />} title="Send (Ctrl+Enter)">
+        <Button type="submit" disabled={!ready} leftSection={<IconSend size={15} />}>
           Send
+          <span className={classes.key} aria-hidden>
+            Ctrl Enter
+          </span>
         </Button>
       </div>
     </form>
