@@ -71,6 +71,8 @@ async def test_it_is_accessible_and_pictured(browser: Browser, platform: Platfor
         for width in (1200, 1000, 390):
             await page.set_viewport_size({"width": width, "height": 844})
             assert await page.evaluate(ROWS_ARE_FULL), f"a figure stands alone at {width} px"
+            cell = page.get_by_role("row", name="deploys").get_by_role("cell", name="balances")
+            assert await cell.evaluate("one => one.getBoundingClientRect().right <= innerWidth"), "in sight unscrolled"
         assert said == []
         await page.route("**/dashboard/live?*", lambda route: route.abort())
         await expect(page.get_by_role("heading", level=1)).to_have_text("Not known: the gateway does not answer")
