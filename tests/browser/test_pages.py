@@ -39,6 +39,14 @@ WHOLE_WORDS = (
 )
 """Whether each of eight cells of a table has one line."""
 
+END_IS_LINK = """row => {
+    const box = row.getBoundingClientRect();
+    return document.elementFromPoint(box.right - 2, box.bottom - 2) === row.querySelector('a');
+}"""
+"""Whether the link of a row also takes what is pressed at its end."""
+
+LINES = "one => Math.round(one.clientHeight / parseFloat(getComputedStyle(one).lineHeight))"
+
 EVENTS = [
     ("Disk almost full on db-1", "Less than **5 %** is left; see the [runbook](https://example.com/disk).", "urgent"),
     ("Version 1.42 is live", "Rolled out to all clusters in 4 minutes.", "normal"),
@@ -171,6 +179,12 @@ async def test_every_page_is_accessible_and_pictured(
             await move(page, "/account/keys", "Programs send a key")
             await page.get_by_role("button", name="New key").click()
             await page.get_by_role("dialog").get_by_label("Name").fill(f"Build server {size}")
+            topics = page.get_by_role("combobox", name="Topics")
+            await topics.fill("Bad Topic!")
+            await topics.press("Enter")
+            await expect(page.get_by_text("Bad Topic!: use a to z")).to_be_visible()
+            await expect(page.get_by_role("listbox")).to_have_count(0)
+            await topics.press("Backspace")
             await look(page, "account-key-new", size)
             await page.get_by_role("button", name="Create key").click()
             await expect(page.get_by_text("Try it in a terminal")).to_be_visible()
@@ -214,11 +228,14 @@ async def test_pages_of_the_server_are_accessible_and_lead_back(browser: Browser
     found: dict[str, list[str]] = {}
     page = await browser.new_page(viewport=SIZES["phone"])  # type: ignore[arg-type]  # a TypedDict
     await page.goto(pages["mailbox"])
-    mail = page.get_by_role("listitem").filter(has_text="served@example.com").get_by_role("link")
-    pages["mail"] = f"{platform.mailbox}{await mail.first.get_attribute('href')}"
+    row = page.get_by_role("listitem").filter(has_text="served@example.com").first
+    pages["mail"] = f"{platform.mailbox}{await row.get_by_role('link').get_attribute('href')}"
+    assert await row.evaluate(END_IS_LINK), "all of a row leads to its mail"
     for what, url in pages.items():
         await page.goto(url)
-        assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{what} on a phone"
+        for width in (320, 390):
+            await page.set_viewport_size({"width": width, "height": 844})
+            assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{what} at {width} px"
         for scheme in SCHEMES:
             await page.emulate_media(color_scheme=scheme)
             if wrong := await violations(page, colours_only=scheme == "dark"):
@@ -230,6 +247,10 @@ async def test_pages_of_the_server_are_accessible_and_lead_back(browser: Browser
         header = page.get_by_role("banner")
         back = header.get_by_role("link", name="Open Notifyx" if url.startswith(platform.mailbox) else "Inbox")
         assert (await back.get_attribute("href") or "") in ("/inbox", platform.gateway)
+        if what == "verify":
+            await page.get_by_label("Password", exact=True).fill("what I typed")
+            await page.get_by_role("button", name="Show the password").first.click()
+            await expect(page.get_by_label("Password", exact=True)).to_have_attribute("type", "text")
     assert found == {}, found
     await page.goto(pages["docs"])
     await page.get_by_role("searchbox").fill("unread counts")
@@ -241,7 +262,8 @@ async def test_pages_of_the_server_are_accessible_and_lead_back(browser: Browser
 async def test_long_names_fit_on_a_phone(browser: Browser, platform: Platform) -> None:
     long = "n" * 128
     async with someone(browser, platform, "longname") as person, await signed_in(platform, person.email) as own:
-        await ok(own.post(f"{platform.api}/topics", json={"name": long}))
+        topic = {"name": long, "title": "title " * 33, "publishers": [f"{long[:60]}@{long[:60]}.example"]}
+        await ok(own.post(f"{platform.api}/topics", json=topic))
         await ok(own.put(f"{platform.api}/topics/{long}/subscription", json={"email": "never"}))
         table = "\n".join(f"|{cells * 8}" for cells in ("deployment|", "-|", "production|"))
         body = f"{long}\n\n```\n{'a line of a log ' * 20}\n```\n\n{table}"
@@ -258,6 +280,7 @@ async def test_long_names_fit_on_a_phone(browser: Browser, platform: Platform) -
                 await expect(page.get_by_role("link", name=f"Open {long}")).to_be_visible()
                 assert await page.get_by_role("cell", name="production").evaluate_all(WHOLE_WORDS)
             assert await page.evaluate(WIDER) == [], path
+            assert await page.get_by_role("heading", level=1).evaluate(LINES) <= 2, path
 
 
 async def test_the_first_load_is_light_and_obeys_a_strict_policy(browser: Browser, platform: Platform) -> None:

@@ -10,3 +10,13 @@ for (const field of fields) {
   field.disabled = false;
 }
 document.getElementById("incomplete").hidden = secret !== "";
+
+for (const button of document.querySelectorAll("button[aria-controls]")) {
+  const field = document.getElementById(button.getAttribute("aria-controls"));
+  button.hidden = false;
+  button.addEventListener("click", () => {
+    const shown = field.type === "password";
+    field.type = shown ? "text" : "password";
+    button.setAttribute("aria-pressed", String(shown));
+  });
+}
