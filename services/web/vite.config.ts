@@ -28,7 +28,7 @@ function precompress(): Plugin {
 
 /** Small things that the first pages need, in one file: each file of its own costs a request and half a kilobyte of headers. */
 const FIRST =
-  /\/src\/(api|context)\/|\/src\/model\/(keys|paths|plain|text)\.|\/src\/components\/(Brand|PageHeader|Problem|Loading|Fallible|notify|useNow|useSlow|parts|renew)\.|\/@mantine\/hooks\/|\/(micromark-util-decode-[a-z-]+|decode-named-character-reference)\/|\/@mantine\/core\/esm\/components\/(ActionIcon|Alert|Title)\//;
+  /\/src\/(api|context)\/|\/src\/model\/(keys|paths|plain|text)\.|\/src\/components\/(Brand|PageHeader|Problem|Loading|Fallible|notify|useNow|useSlow|parts|renew)\.|\/@mantine\/hooks\/|\/(micromark-util-decode-[a-z-]+|decode-named-character-reference)\/|\/@mantine\/core\/esm\/components\/(ActionIcon|Alert|Title)\/|\/@mantine\/core\/esm\/.*\/(get-env|to-int)\.|\/icons\/Icon(Checks|Search)\./;
 
 export default defineConfig({
   plugins: [react(), precompress()],
