@@ -652,7 +652,7 @@ export interface paths {
         put?: never;
         /**
          * Receive a webhook
-         * @description Publishes what other software posts, as it posts it: an alert or an event each. What was published before is replayed. Where parts were refused only for now, the answer is their error, with `items`: send all again.
+         * @description Publishes what other software posts, as it posts it: an alert or an event each. What was published before is replayed. Where parts were refused only for now, the answer is their error, with `items`: send all again. So it is where the topic refused parts, as it does while it is paused.
          *
          *     The credential needs the scope `publish`.
          */
