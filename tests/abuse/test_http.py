@@ -319,3 +319,31 @@ async def test_no_port_speaks_http_2(platform: Platform) -> None:
             assert b" 101 " not in line
             assert status is None or status in line
             writer.close()
+
+
+@BOTH_WAYS
+def test_nobody_is_answered_who_has_gone(directly: bool) -> None:
+    """A thousand requests in one piece, whose client closes with the first answer unread."""
+
+    async def ask() -> None:
+        async with serving(directly=directly) as server:
+            client = await server.open((HEAD + b"\r\n") * 1000)
+            await until(lambda: server.calls["/"], "an answer")
+            client[1].transport.abort()
+            await until(lambda: server.connections == 0, "no connection")
+            assert server.calls["/"] < 900
+
+    on_uvloop(ask())
+
+
+@BOTH_WAYS
+def test_requests_in_one_piece_take_turns_with_those_of_others(directly: bool) -> None:
+    async def ask() -> None:
+        async with serving(directly=directly) as server:
+            crowd = await server.open((HEAD + b"\r\n") * 1500)
+            await until(lambda: server.calls["/"], "an answer")
+            await server.answers()
+            assert server.calls["/"] < 1400
+            crowd[1].transport.abort()
+
+    on_uvloop(ask())

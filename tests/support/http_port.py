@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+from collections import Counter
 from collections.abc import AsyncIterator, Coroutine, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -64,6 +65,8 @@ class Server:
     slow: asyncio.Event
     go: asyncio.Event
     closing: asyncio.Event
+    calls: Counter[str]
+    """How often each path was answered, of those that count."""
 
     @property
     def connections(self) -> float | None:
@@ -98,6 +101,7 @@ async def serving(
     app, metrics, closing = App("abuse"), Metrics(), asyncio.Event()
     app.config.update(MAX_CONTENT_LENGTH=1 << 20, BODY_TIMEOUT=None, RESPONSE_TIMEOUT=None)
     slow, go = asyncio.Event(), asyncio.Event()
+    calls = Counter[str]()
     hold_answers(app, AnswerBudget(AnswerLimits(), metrics))
     if directly:
         DirectSteps().install(app)
@@ -106,6 +110,7 @@ async def serving(
     @app.get("/")
     @direct
     async def small() -> Reply:
+        calls["/"] += 1
         return Reply(b"here")
 
     @app.get("/large")
@@ -136,7 +141,7 @@ async def serving(
         server.grace = PATIENCE
         running = asyncio.create_task(server.run(closing))
         try:
-            yield Server(sock.getsockname()[1], metrics.registry, slow, go, closing)
+            yield Server(sock.getsockname()[1], metrics.registry, slow, go, closing, calls)
         finally:
             closing.set()
             await running

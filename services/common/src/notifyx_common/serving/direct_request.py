@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl
 from werkzeug.datastructures import ImmutableMultiDict
 from werkzeug.http import parse_options_header
 
+from notifyx_common.serving.h11_strict import MAX_HEADERS, MAX_PARAMETERS
 from notifyx_common.serving.request_state import RequestState
 
 if TYPE_CHECKING:
@@ -137,6 +138,8 @@ def read_direct(data: bytes, peer: str, scheme: str) -> tuple[DirectRequest, int
     if found is None or found.start(4) > MAX_TARGET:
         return None
     method, path, query, lines = found.groups()
+    if lines.count(b"\n") > MAX_HEADERS or (query is not None and query.count(b"&") >= MAX_PARAMETERS):
+        return None
     headers: dict[str, str] = {}
     for line in lines.decode("ascii").split("\r\n")[:-1]:
         name, _, value = line.partition(":")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from itertools import chain
 from typing import Any
@@ -13,30 +12,7 @@ from hypercorn.protocol.events import Event as StreamEvent
 from hypercorn.protocol.events import Response
 from hypercorn.protocol.h11 import H11Protocol
 
-_EMPTY_LINES = re.compile(rb"(?:\r\n)++")
-
-
-class _Connection(h11.Connection):
-    """Ignores empty lines before a request line (RFC 9112, section 2.2), which h11 takes for a broken request.
-
-    Some old clients end the body of a POST with one that its length does not count.
-    """
-
-    def drop_received(self) -> None:
-        """Drop what is not read yet."""
-        self._receive_buffer = type(self._receive_buffer)()
-
-    def next_event(self) -> Any:
-        if self.their_state is h11.IDLE:
-            if (found := _EMPTY_LINES.match(self.trailing_data[0])) is not None:
-                self._receive_buffer.maybe_extract_at_most(found.end())
-            if self.trailing_data[0] == b"\r":  # the end of the line is on its way
-                return h11.NEED_DATA
-        try:
-            return super().next_event()
-        except h11.RemoteProtocolError as error:
-            # h11 raises it in a frame that holds it, beside what was received: a cycle, unless the frame is let go of.
-            raise error.with_traceback(None)  # noqa: B904 - the same error
+from notifyx_common.serving.h11_strict import StrictConnection
 
 
 class Http1(H11Protocol):
@@ -44,13 +20,24 @@ class Http1(H11Protocol):
 
     connection: Any  # h11's, or Hypercorn's stand-in after the upgrade to a WebSocket, which has the same attributes
 
-    def __init__(self, *arguments: Any) -> None:
+    def __init__(self, *arguments: Any, websockets: bool) -> None:
+        """``websockets``: whether the app has any; else a request to change to one is answered like any other."""
         super().__init__(*arguments)
-        self.connection = _Connection(h11.SERVER, max_incomplete_event_size=self.config.h11_max_incomplete_size)
+        self._websockets = websockets
+        self.connection = StrictConnection(max_incomplete_event_size=self.config.h11_max_incomplete_size)
 
     async def _check_protocol(self, event: h11.Request) -> None:
         if event.http_version not in (b"1.0", b"1.1"):
             raise h11.RemoteProtocolError("This port speaks HTTP/1.1.", error_status_hint=505)
+
+    async def _create_stream(self, request: h11.Request) -> None:
+        if not self._websockets:
+            # RFC 9110, section 7.8: a server may ignore the wish.
+            headers = [header for header in request.headers.raw_items() if header[0].lower() != b"upgrade"]
+            request = h11.Request(
+                method=request.method, target=request.target, headers=headers, http_version=request.http_version
+            )
+        await super()._create_stream(request)
 
     async def stream_send(self, event: StreamEvent) -> None:
         if isinstance(event, Response) and self.awaits_body:
@@ -72,7 +59,7 @@ class Http1(H11Protocol):
 
     def drop_received(self) -> None:
         """Drop what was received and is not read: after a broken request nothing of it is."""
-        if isinstance(self.connection, _Connection):
+        if isinstance(self.connection, StrictConnection):
             self.connection.drop_received()
 
     def release(self) -> None:

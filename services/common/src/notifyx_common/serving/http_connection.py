@@ -52,11 +52,13 @@ class HttpConnection:
         context: WorkerContext,
         direct: DirectCalls | None,
         *,
+        websockets: bool,
         limits: HttpLimits,
         connections: Connections,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
     ) -> None:
+        """``websockets``: whether the app has any."""
         self._app = app
         self._config = config
         self._context = context
@@ -90,6 +92,7 @@ class HttpConnection:
             self._client,
             self._server,
             self._send,
+            websockets=websockets,
         )
 
     @property
@@ -142,7 +145,7 @@ class HttpConnection:
     # Reading
 
     async def _read(self) -> None:
-        while not self._reader.at_eof() and await self._read_once():
+        while not self._reader.at_eof() and not self._transport.is_closing() and await self._read_once():
             pass
         await self._protocol.handle(Closed())
 
@@ -152,6 +155,8 @@ class HttpConnection:
             data = await self._reader.read(READ_SIZE)
         except (OSError, ssl.SSLError):
             return False
+        if len(data) == READ_SIZE:
+            await asyncio.sleep(0)  # what is left is read at once: let others go first
         if self._lingering:
             self._discard(data)
             return True
@@ -208,6 +213,8 @@ class HttpConnection:
                 self._end()
                 return b""
             self._became_idle()
+            if data:
+                await asyncio.sleep(0)  # requests that are sent in one piece take turns with those of others
         return data
 
     async def _await_body(self, data: bytes, size: int) -> bytes:
@@ -258,6 +265,8 @@ class HttpConnection:
 
     def _became_idle(self) -> None:
         self._connections.idle(self)
+        if self._transport.is_closing():
+            self._protocol.drop_received()  # nobody is there for further answers
         if self._protocol.has_partial_head:
             self._expect_head()
         else:

@@ -71,6 +71,7 @@ class HttpServer:
         """Serve until ``closing`` is set and the requests in progress are answered, or ``grace`` is over."""
         context = WorkerContext(None)
         direct = DirectCalls.of(self._quart) if self._quart is not None else None
+        websockets = self._quart is not None and any(rule.websocket for rule in self._quart.url_map.iter_rules())
         async with contextlib.AsyncExitStack() as stack:
             if self._with_lifespan:
                 await stack.enter_async_context(self._lifespan())
@@ -85,6 +86,7 @@ class HttpServer:
                         self._config,
                         context,
                         direct,
+                        websockets=websockets,
                         limits=self._limits,
                         connections=self._connections,
                         reader=reader,
