@@ -130,7 +130,7 @@ async def test_the_link_to_claim_an_account_goes_to_the_mailbox_alone(postgres: 
     with running_smtp() as box:
         mailer = {"smtp_host": box.host, "smtp_port": box.port, "smtp_tls": "none"}
         async with running_stack(postgres, mailer=mailer) as stack:
-            body = {"email": "ada@example.com", "password": THIEF, "name": "A thief"}
+            body = {"email": "ada@example.com", "password": THIEF, "name": "Mallory"}
             headers = {"Authorization": f"Bearer {service_token('gateway', 'auth')}"}
             async with stack.session.post(f"{stack.auth_url}{SIGN_UP.path}", json=body, headers=headers) as made:
                 assert made.status == 201

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import unicodedata
 
+from notifyx_topics.hidden import is_hiding
+
 _UNSEEN = frozenset({"Cc", "Cf", "Cn", "Cs", "Me", "Mn", "Zl", "Zp", "Zs"})
 """Unicode categories without a form of their own: controls, format characters, spaces, marks on other characters."""
 
@@ -20,9 +22,14 @@ def is_visible(text: str) -> bool:
 
 
 def require_visible(text: str) -> str:
-    """Return ``text``. Raises :class:`ValueError` if it is not empty and nothing of it can be seen."""
+    """Return ``text``, which may be empty.
+
+    Raises :class:`ValueError` if nothing of it can be seen, or something in it hides or turns other characters.
+    """
     if text and not is_visible(text):
         raise ValueError("this has only spaces and characters that cannot be seen")
+    if is_hiding(text):
+        raise ValueError("this has characters that cannot be seen, or that turn the direction of the text")
     return text
 
 

@@ -83,7 +83,7 @@ async def reset(
     found = await User.get_or_none(password_reset__hash=digest(token), password_reset__expires_at__gt=now)
     if found is None:
         raise invalid_link()
-    password_rules.check(new_password, found.email, "new_password")
+    password_rules.check(new_password, found.email, "new_password", name=found.name)
     # Hashing takes long: no row is locked meanwhile.
     new_hash = await passwords.hash(new_password, Turn(str(found.id), known=True))
     async with in_transaction(CONNECTION) as transaction:
@@ -120,7 +120,7 @@ async def change(
     """
     found = await own_account(caller, managed)
     await check.require(found, current_password, session, "current_password", now)
-    password_rules.check(new_password, found.email, "new_password")
+    password_rules.check(new_password, found.email, "new_password", name=found.name)
     new_hash = await passwords.hash(new_password, Turn(str(found.id), known=True))
     async with in_transaction(CONNECTION) as transaction:
         user = await lock_checked(found, session, now)

@@ -78,7 +78,7 @@ async def verify(
     before, new_hash = user.password_hash, None
     turn = Turn(str(user.id), known=True)
     if new_password is not None:
-        password_rules.check(new_password, user.email)
+        password_rules.check(new_password, user.email)  # the name may be a stranger's choice
         new_hash = await passwords.hash(new_password, turn)
     elif password is None or not await passwords.verify(before, password, turn):
         raise WrongPassword("This is not the password of the account. Set a new one if somebody else chose it.")

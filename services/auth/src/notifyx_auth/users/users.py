@@ -60,7 +60,7 @@ async def create(email: str, password: str, name: str, address: str, *, password
     async with passwords.turn(Turn(address)) as thread:
         if await User.exists(email_key=key):
             raise _email_taken()
-        password_rules.check(password, email)
+        password_rules.check(password, email, name=name)
         password_hash = await passwords.hash(password, thread)
     try:
         return await User.create(email=email, email_key=key, name=name, password_hash=password_hash, created_at=now)

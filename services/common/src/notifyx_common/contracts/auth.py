@@ -17,9 +17,17 @@ from notifyx_common.contracts.sessions import MAX_USER_AGENT
 from notifyx_common.patterns import EMAIL, LINE, NONEMPTY_LINE, STORED_EMAIL, TIME_ZONE, TOPIC_PATTERN
 from notifyx_common.principal import Principal, Scope
 from notifyx_common.reading import TIME_TEXT
+from notifyx_topics.hidden import is_disguised
 from notifyx_topics.visible import require_visible
 
-Email = Annotated[str, StringConstraints(max_length=254, pattern=EMAIL)]
+
+def _require_plain(address: str) -> str:
+    if is_disguised(address):
+        raise ValueError("this has characters that cannot be seen, or letters of different alphabets in one word")
+    return address
+
+
+Email = Annotated[str, StringConstraints(max_length=254, pattern=EMAIL), AfterValidator(_require_plain)]
 StoredEmail = Annotated[str, StringConstraints(max_length=254, pattern=STORED_EMAIL)]
 """An address that an account may have already, in search of that account."""
 Name = Annotated[
