@@ -152,6 +152,25 @@ async def test_no_answer_ever_reaches_the_wrong_caller_when_operations_are_cut_s
             await until(lambda: bool(shared.available))
 
 
+async def test_a_server_that_answers_is_kept_however_late_the_loop_is(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with connected(server, timeout=OPERATION_TIMEOUT) as shared:
+        assert await shared.set(b"key", b"value", 60)
+        loop, time_of_loop, late = asyncio.get_running_loop(), asyncio.get_running_loop().time, 0.0
+        monkeypatch.setattr(loop, "time", lambda: time_of_loop() + late)
+        for _ in range(5):
+            getting = asyncio.create_task(shared.get(b"key"))
+            for _ in range(3):
+                await asyncio.sleep(0)
+            late += 10 * OPERATION_TIMEOUT
+            found, answered = await getting
+            assert answered
+            assert found is not None
+            assert found.content == b"value"
+        assert shared.available == shared.names
+
+
 async def test_a_dead_server_costs_the_keys_of_the_others_nothing(server: Server) -> None:
     with running_memcached() as second:
         async with connected(server, second) as shared:

@@ -27,6 +27,7 @@ from notifyx_common.backoff import Backoff
 from notifyx_common.caching.sealing import Entry, Seal
 from notifyx_common.clock import Clock
 from notifyx_common.logs import get_logger
+from notifyx_common.running_timeout import RunningTimeout
 from notifyx_common.security_log import SecurityLog
 from notifyx_common.settings import SettingsError
 
@@ -35,7 +36,8 @@ log = get_logger(__name__)
 T = TypeVar("T")
 
 OPERATION_TIMEOUT = 0.05
-"""Timeout of one operation, in seconds. After it the caller continues without the value, and the server is ejected."""
+"""Timeout of one operation, in seconds in which the event loop ran. After it the caller continues without the value,
+and the server is ejected."""
 
 PROBE_TIMEOUT = 1.0
 """Timeout of a probe, in seconds; no request waits for it."""
@@ -133,7 +135,7 @@ class _MemcachedServer:
 
     async def _bounded(self, client: _Client, operation: Callable[[_Client], Awaitable[T]]) -> T | _OperationFailed:
         try:
-            async with asyncio.timeout(self._timeout):
+            async with RunningTimeout(self._timeout):
                 return await operation(client)
         except (*_FAILURES, TimeoutError) as error:
             self._fail(client, type(error).__name__)
@@ -183,7 +185,7 @@ class _MemcachedServer:
         while True:
             client = _Client(*self._address, pool_size=MAX_CONNECTIONS, pool_minsize=1, conn_args=self._connection)
             try:
-                async with asyncio.timeout(PROBE_TIMEOUT):
+                async with RunningTimeout(PROBE_TIMEOUT):
                     await client.version()
             except (*_FAILURES, TimeoutError) as error:
                 if (found := str(error) or type(error).__name__) != reason:
@@ -296,7 +298,7 @@ class Memcached:
         """
         server, name = self._pick(key), PREFIX + key
         try:
-            async with asyncio.timeout(self.timeout):
+            async with RunningTimeout(self.timeout):
                 for attempt in itertools.count(1):
                     found = await server.execute(lambda client: client.gets(name))
                     stored, token = found if found is not None else (None, None)

@@ -7,7 +7,6 @@ not load memcached. Without memcached each replica limits by its own count; no r
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import hashlib
 from collections import OrderedDict
@@ -19,6 +18,7 @@ from notifyx_common.errors import Quota
 from notifyx_common.limiting.buckets import Bucket, RateLimit, Standing
 from notifyx_common.limiting.turns import KeyedTurns
 from notifyx_common.metrics import Metrics
+from notifyx_common.running_timeout import RunningTimeout
 
 MAX_OPERATIONS = 4
 """A request waits as long as this many operations of memcached may take, its turn included; then its own process's
@@ -111,7 +111,7 @@ class RateLimiter:
         answered = False
         with contextlib.suppress(TimeoutError):
             # One request of this process at a time: concurrent updates would only make each other retry.
-            async with asyncio.timeout(self._timeout), self._turns.turn(key):
+            async with RunningTimeout(self._timeout), self._turns.turn(key):
                 if (standing := self._remembered(key)) is not None:  # by the request before this one
                     return standing
                 answered = await shared.update(bucket_key(self._name, key), change)
