@@ -47,8 +47,21 @@ END_IS_LINK = """row => {
 
 LINES = "one => Math.round(one.clientHeight / parseFloat(getComputedStyle(one).lineHeight))"
 
+DISK = f"""Less than **5 %** is left; see the [runbook](https://example.com/disk).
+
+```
+{"kubectl exec db-1 -- df --human-readable --output=source,size,used,avail,pcent,target /var/lib/postgresql " * 2}
+```
+
+| Folder | Size | Grown by | Since |
+|-|-:|-:|-|
+| /var/lib/postgresql | 412 GB | 38 GB | yesterday |
+| /var/log | 12 GB | 1 GB | last week |
+"""
+"""A body with all that is wider than a phone, or else is not seen in pictures."""
+
 EVENTS = [
-    ("Disk almost full on db-1", "Less than **5 %** is left; see the [runbook](https://example.com/disk).", "urgent"),
+    ("Disk almost full on db-1", DISK, "urgent"),
     ("Version 1.42 is live", "Rolled out to all clusters in 4 minutes.", "normal"),
     ("Latency is back to normal", "p99 is below 80 ms again.", "low"),
     ("Certificate expires in 7 days", "`gateway.example.com` is renewed by hand.", "high"),

@@ -18,6 +18,12 @@ const COMPONENTS: Components = {
       <table dir={dir}>{children}</table>
     </div>
   ),
+  pre: ({ children, dir }) => (
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: the keys must scroll a long line into sight
+    <pre dir={dir} tabIndex={0}>
+      {children}
+    </pre>
+  ),
 };
 
 type Root = { readonly children: readonly NonNullable<ExtraProps["node"]>["children"][number][] };
