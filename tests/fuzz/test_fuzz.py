@@ -39,6 +39,8 @@ def test_each_input_is_answered_or_refused(target: Target, tmp_path: Path) -> No
 def test_an_input_takes_few_steps_and_nothing_of_it_is_kept(target: Target) -> None:
     inputs = drawn(target, COUNTED)
     dear = {data: counted for data in inputs if (counted := calls(target, data)) > most_calls(target, data)}
+    # What a process does now and then, as the coverage takes out the probes that it has seen, is not of an input.
+    dear = {data: counted for data in dear if (counted := calls(target, data)) > most_calls(target, data)}
     assert not dear
     assert kept_blocks(target, inputs) < COUNTED
 

@@ -94,7 +94,9 @@ def runs(pid: int) -> bool:
 @pytest.fixture
 async def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
     (tmp_path / "a_small_service.py").write_text(SERVICE)
-    (tmp_path / "program").write_text(f"#!{sys.executable}\n{SERVICE}")
+    # A path with spaces cannot stand in a script's first line: a shell reads the second as a command, Python as text.
+    begin = f"#!/bin/sh\n'''exec' \"{sys.executable}\" \"$0\" \"$@\"\n' '''\n"
+    (tmp_path / "program").write_text(begin + SERVICE)
     (tmp_path / "program").chmod(0o755)
     monkeypatch.syspath_prepend(tmp_path)
     with ForkServer(["a_small_service"]) as forks:
