@@ -16,6 +16,7 @@ import pytest
 
 from notifyx_common.serving import http_connection
 from support.http_port import BOTH_WAYS, HEAD, QUICK, Client, Server, on_uvloop, rest, serving
+from support.measured import undisturbed
 from support.patience import PATIENCE, until
 
 pytestmark = pytest.mark.xdist_group("abuse")
@@ -57,7 +58,8 @@ def kept() -> Iterator[Kept]:
     gc.disable()
     tracemalloc.start()
     try:
-        yield Kept()
+        with undisturbed():
+            yield Kept()
     finally:
         tracemalloc.stop()
         gc.enable()
