@@ -200,8 +200,14 @@ export class Live implements FeedEvents {
   }
 
   setUnread(topic: string, unread: number, expired = 0): void {
+    if (!this.#counts(topic)) return;
     this.#pushes.pushed(topic, performance.now());
     this.#count(topic, unread, expired);
+  }
+
+  /** Until it is known what is subscribed to, every count is kept: the answer that tells may be older. */
+  #counts(topic: string): boolean {
+    return this.isSubscribed(topic) || !this.unread.get().all;
   }
 
   #read(topic: string, unread: number, expired: number | undefined, asked: number): void {
@@ -209,7 +215,7 @@ export class Live implements FeedEvents {
   }
 
   #count(topic: string, unread: number, expired = 0): void {
-    if (!this.isSubscribed(topic)) return;
+    if (!this.#counts(topic)) return;
     this.unread.update((known) => counted(known, topic, unread));
     if (expired > (this.expired.get().of.get(topic) ?? 0)) this.#lookForRemoved(topic).catch(() => undefined);
     this.expired.update((known) => counted(known, topic, expired));
