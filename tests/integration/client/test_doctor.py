@@ -57,7 +57,14 @@ async def gateway(stack: Stack, *, leases: bool = True, mailer: str = "", **give
         for service, address in (known | ({"mailer": mailer} if mailer else {})).items():
             if service != "gateway":
                 built.registry.put(Lease(service=service, instance=f"{service}-1", url=address, ttl=60))
+        if leases and not given:
+            await until(lambda: _has_read_credentials(url), "which credentials have ended is read")
         yield url
+
+
+async def _has_read_credentials(url: str) -> bool:
+    async with aiohttp.ClientSession() as session, session.get(f"{url}/readyz") as answer:
+        return "credentials" not in await answer.text()
 
 
 @contextlib.asynccontextmanager
