@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from uuid import UUID
 
 from hypothesis import given, settings
@@ -12,7 +13,7 @@ from notifyx_store.topics.permissions import SettingsVersion
 
 TOPICS = [UUID(int=1), UUID(int=2)]
 CONNECTIONS = ["a", "b", "c"]
-ONE, TWO, THREE = (SettingsVersion(str(n), public=False) for n in (1, 2, 3))
+ONE, TWO, THREE = (SettingsVersion(datetime.fromtimestamp(n, UTC), public=False) for n in (1, 2, 3))
 
 
 class World:
@@ -32,7 +33,7 @@ class World:
 
     def version(self, seq: int) -> SettingsVersion:
         """The version of the settings by which ``seq`` was published: another one for each three."""
-        return SettingsVersion(str(seq // 3), public=False)
+        return SettingsVersion(datetime.fromtimestamp(seq // 3, UTC), public=False)
 
     def item(self, seq: int) -> FeedRow:
         return FeedRow(seq, f'{{"seq":{seq}}}', seq)
@@ -48,7 +49,7 @@ class World:
                     assert (connection in delivery.news.changed) == (watch in self.told)
                     self.told[watch] = delivery.version
                 assert self.told[watch] == delivery.version, "told before the rows"
-                assert int(delivery.version.id) >= max(item.seq // 3 for item in delivery.items or [self.item(0)])
+                assert delivery.version >= self.version(max(item.seq for item in delivery.items or [self.item(0)]))
                 seqs = [item.seq for item in delivery.items]
                 assert seqs == sorted(set(seqs))
                 assert all(delivery.first <= seq <= delivery.last for seq in seqs)

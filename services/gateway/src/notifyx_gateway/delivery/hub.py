@@ -11,8 +11,7 @@ Who may read is decided by the store, in the answer to a join. Of other settings
 were published by them. Then all sinks of the topic are held, unless it is public, until the store has answered again:
 who has lost the right to read gets nothing that was published after that.
 
- What the feed tells may also have been read before the join, and come
-after it: each sink has a :class:`KnownPosition`.
+What the feed tells may also have been read before the join, and come after it: each sink has a :class:`KnownPosition`.
 """
 
 from __future__ import annotations

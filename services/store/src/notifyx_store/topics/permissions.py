@@ -29,16 +29,23 @@ SERVICE_PREFIX = "system:"
 class SettingsVersion(NamedTuple):
     """The version of a topic's settings, and whether by these everyone who is signed in may read it.
 
-    ``id`` is empty for no topic. It is compared for equality only: clocks of several nodes make no order.
+    It is compared for equality only: clocks of several nodes make no order.
     """
 
-    id: str
+    updated_at: datetime | None
+    """When they last changed; ``None`` for no topic."""
+
     public: bool
+
+    @property
+    def id(self) -> str:
+        """Return the version as gateways are told it; empty for no topic."""
+        return "" if self.updated_at is None else self.updated_at.isoformat()
 
     @classmethod
     def of(cls, updated_at: datetime | None, visibility: str | None) -> Self:
         """Return the version of a topic whose settings last changed at ``updated_at``."""
-        return cls("" if updated_at is None else updated_at.isoformat(), visibility == "public")
+        return cls(updated_at, visibility == "public")
 
 
 @dataclass(frozen=True, slots=True)
