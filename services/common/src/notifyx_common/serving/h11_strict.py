@@ -12,6 +12,7 @@ import re
 from typing import Any, NoReturn
 
 import h11
+from h11._readers import ChunkedReader
 
 MAX_HEADERS = 100
 MAX_PARAMETERS = 100
@@ -66,7 +67,7 @@ class StrictConnection(h11.Connection):
 
     def _get_io_object(self, *arguments: Any) -> Any:
         found = super()._get_io_object(*arguments)
-        return _Chunks() if type(found).__name__ == "ChunkedReader" else found
+        return _Chunks() if isinstance(found, ChunkedReader) else found
 
 
 def check_head(received: bytes) -> None:
@@ -76,9 +77,7 @@ def check_head(received: bytes) -> None:
     """
     end = received.find(b"\r\n\r\n")
     head = received if end < 0 else received[: end + 2]
-    lines = head.count(b"\r\n")
-    if head.count(b"\n") != lines or head.count(b"\r") - head.endswith(b"\r") != lines:
-        _refuse("A line ends with CR and LF.")
+    lines = _count_lines(head)
     if lines > MAX_HEADERS + 1:
         _refuse("There are too many headers.", 431)
     if _FOLDED.search(head) is not None:
@@ -164,13 +163,19 @@ class _Chunks:
         trailers = received if end < 0 else received[: end + 2]
         if len(trailers) > MAX_TRAILERS:
             _refuse("What follows the body is too long.", 431)
-        lines = trailers.count(b"\r\n")
-        if trailers.count(b"\n") != lines or trailers.count(b"\r") - trailers.endswith(b"\r") != lines:
-            _refuse("A line ends with CR and LF.")
+        _count_lines(trailers)
         if end < 0:
             return None
         buffer.maybe_extract_at_most(end + 4)
         return h11.EndOfMessage()
+
+
+def _count_lines(text: bytes) -> int:
+    """Return the number of lines that have ended, each with CR and LF: other line ends are refused."""
+    lines = text.count(b"\r\n")
+    if text.count(b"\n") != lines or text.count(b"\r") - text.endswith(b"\r") != lines:
+        _refuse("A line ends with CR and LF.")
+    return lines
 
 
 def _refuse(sentence: str, status: int = 400) -> NoReturn:
