@@ -8,15 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from pydantic import TypeAdapter, ValidationError
-
-from notifyx_common.contracts.auth import Email
+from notifyx_common.contracts.auth import is_email
 from notifyx_common.errors import NotifyxError
 
 _ADDRESSES = re.compile(
     r"(?:[A-Za-z0-9._-]+|\[[0-9a-f:]+\]):[0-9]{1,5}(?:,(?:[A-Za-z0-9._-]+|\[[0-9a-f:]+\]):[0-9]{1,5})*"
 )
-_EMAIL: TypeAdapter[str] = TypeAdapter(Email)
 
 
 class InvalidOption(NotifyxError):
@@ -108,10 +105,8 @@ def check_prometheus(url: str) -> None:
 
 def check_email(address: str) -> None:
     """Raise :class:`InvalidOption` unless ``address`` is the email address of an administrator."""
-    try:
-        _EMAIL.validate_python(address)
-    except ValidationError:
-        raise InvalidOption("--admin-email takes an email address, like admin@example.com.") from None
+    if not is_email(address):
+        raise InvalidOption("--admin-email takes an email address, like admin@example.com.")
 
 
 def parse_smtp(url: str, sender: str) -> Smtp:

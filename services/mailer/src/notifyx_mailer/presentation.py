@@ -19,7 +19,7 @@ from notifyx_common.contracts.mailer import (
     NotificationContext,
     VerifyEmailContext,
 )
-from notifyx_common.contracts.store.names import Priority
+from notifyx_common.contracts.store.names import PRIORITY_ORDER, Priority
 from notifyx_mailer import plain_text
 from notifyx_mailer.account_words import WORDS
 from notifyx_mailer.data_rows import ROWS, Row, heading_of, rows_of
@@ -39,9 +39,6 @@ HEADING_CHARS = 200
 
 EXCERPT_ROWS = 6
 """Maximum number of rows of data in a digest."""
-
-
-_RANKS: tuple[Priority, ...] = ("low", "normal", "high", "urgent")
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +136,9 @@ def view_of(context: TemplateContext) -> View:
             several = len(groups) > 1
             return DigestView(
                 source=f"{len(groups)} topics" if several else _source(context.topic, context.topic_title),
-                priority=max((item.priority for item in context.notifications), key=_RANKS.index, default="normal"),
+                priority=max(
+                    (item.priority for item in context.notifications), key=PRIORITY_ORDER.index, default="normal"
+                ),
                 groups=groups,
                 more=context.more,
                 total=len(context.notifications) + context.more,

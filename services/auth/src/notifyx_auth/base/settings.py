@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Self
 
-from pydantic import Field, SecretStr, TypeAdapter, ValidationError, model_validator
+from pydantic import Field, SecretStr, model_validator
 
 from notifyx_auth.base import password_rules
 from notifyx_auth.base.errors import WeakPassword
-from notifyx_common.contracts.auth import Email
+from notifyx_common.contracts.auth import is_email
 from notifyx_common.settings import ServiceSettings
 
 
@@ -105,10 +105,8 @@ class AuthSettings(ServiceSettings):
         if self.key_publish_seconds >= self.key_rotation_seconds:
             raise ValueError("NOTIFYX_KEY_PUBLISH_SECONDS must be less than NOTIFYX_KEY_ROTATION_SECONDS")
         if self.admin_email:
-            try:
-                TypeAdapter(Email).validate_python(self.admin_email)
-            except ValidationError:
-                raise ValueError("NOTIFYX_ADMIN_EMAIL must be an email address") from None
+            if not is_email(self.admin_email):
+                raise ValueError("NOTIFYX_ADMIN_EMAIL must be an email address")
             if not 8 <= len(self.admin_password.get_secret_value()) <= 256:
                 raise ValueError("NOTIFYX_ADMIN_PASSWORD must be 8 to 256 characters where NOTIFYX_ADMIN_EMAIL is set")
             try:

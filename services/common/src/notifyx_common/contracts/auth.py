@@ -10,7 +10,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, JsonValue, PlainSerializer, SecretStr, StringConstraints
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    PlainSerializer,
+    SecretStr,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+)
 
 from notifyx_common.contracts.call import V1, Call, Model, Number, Raw, RequestModel
 from notifyx_common.contracts.sessions import MAX_USER_AGENT
@@ -28,6 +38,18 @@ def _require_plain(address: str) -> str:
 
 
 Email = Annotated[str, StringConstraints(max_length=254, pattern=EMAIL), AfterValidator(_require_plain)]
+_EMAIL: TypeAdapter[str] = TypeAdapter(Email)
+
+
+def is_email(text: str) -> bool:
+    """Return whether ``text`` is an email address that is accepted from people now."""
+    try:
+        _EMAIL.validate_python(text)
+    except ValidationError:
+        return False
+    return True
+
+
 StoredEmail = Annotated[str, StringConstraints(max_length=254, pattern=STORED_EMAIL)]
 """An address that an account may have already, in search of that account."""
 Name = Annotated[

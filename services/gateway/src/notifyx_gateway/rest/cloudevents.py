@@ -19,6 +19,7 @@ from urllib.parse import unquote_to_bytes
 
 import orjson
 
+from notifyx_common.contracts.store.names import PRIORITY_ORDER
 from notifyx_common.errors import InvalidRequest
 from notifyx_common.reading import parse_json
 from notifyx_gateway.errors import InvalidEvent
@@ -108,7 +109,7 @@ def to_notification(event: Event, max_body: int) -> dict[str, Any]:
     if len(body) > max_body:
         body = body[: max_body - 1] + "…"
     fields: dict[str, Any] = {"title": title[:_TITLE], "body": body, "data": event}
-    if inner.get("priority") in ("low", "normal", "high", "urgent"):
+    if inner.get("priority") in PRIORITY_ORDER:
         fields["priority"] = inner["priority"]
     if "expirytime" in event:
         fields["expires_at"] = event["expirytime"]

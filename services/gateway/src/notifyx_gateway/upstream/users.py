@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from pydantic import TypeAdapter, ValidationError
-
 from notifyx_common.background import Background
 from notifyx_common.caching.cache import Cache
 from notifyx_common.caching.memcached import Memcached
 from notifyx_common.clock import Clock
-from notifyx_common.contracts.auth import Email, ResolvedUser
+from notifyx_common.contracts.auth import ResolvedUser, is_email
 from notifyx_common.contracts.store.topics import NewTopic, TopicPatch
 from notifyx_common.errors import DeadlineExceeded, InvalidRequest, Unavailable
 from notifyx_common.logs import get_logger
@@ -31,8 +29,6 @@ SYSTEM_PREFIX = "system:"
 """Begins the ids of ServiceAccounts and parts of the platform, which auth does not know."""
 
 GRANT_LISTS = ("creators", "publishers", "readers")
-
-_EMAIL: TypeAdapter[str] = TypeAdapter(Email)
 
 
 class UserDirectory:
@@ -95,7 +91,7 @@ class UserDirectory:
         """
         lists = {name: getattr(settings, name, None) or () for name in GRANT_LISTS}
         for name, entries in lists.items():
-            if wrong := next((entry for entry in entries if "@" in entry and not _is_email(entry)), None):
+            if wrong := next((entry for entry in entries if "@" in entry and not is_email(entry)), None):
                 raise InvalidRequest.of_field(name, f"'{wrong}' is no email address. {WORDS[EMAIL]}")
         ids = {entry for entries in lists.values() for entry in entries if is_user_id(entry)}
         known = await self.existing(sorted(ids))
@@ -130,14 +126,6 @@ class UserDirectory:
 def is_user_id(grant: str) -> bool:
     """Return whether an entry of a topic's lists is the id of a user."""
     return grant != "*" and "@" not in grant and not grant.startswith(SYSTEM_PREFIX)
-
-
-def _is_email(grant: str) -> bool:
-    try:
-        _EMAIL.validate_python(grant)
-    except ValidationError:
-        return False
-    return True
 
 
 def _ttl(found: ResolvedUser | None) -> float:

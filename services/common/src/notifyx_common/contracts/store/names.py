@@ -8,7 +8,7 @@ to exist when its owner reads it, or by ``inbox.INBOXES``; a publish does not cr
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, StringConstraints
 
@@ -21,6 +21,9 @@ MAX_BODY = 131_072
 
 Body = Annotated[str, StringConstraints(max_length=MAX_BODY, pattern=ANY_TEXT)]
 Priority = Literal["low", "normal", "high", "urgent"]
+PRIORITY_ORDER: tuple[Priority, ...] = get_args(Priority)
+"""From the lowest to the highest."""
+
 IdempotencyKey = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=VISIBLE)]
 Seq = Annotated[int, Field(ge=0, le=2**53 - 1, strict=True)]
 QuerySeq = Annotated[Number, Field(ge=0, le=2**53 - 1)]

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from notifyx_common.contracts.store.names import Priority
+from notifyx_common.contracts.store.names import PRIORITY_ORDER, Priority
 from notifyx_common.errors import InvalidRequest
 from notifyx_gateway.rest.hooks.publication import Delivery, Part, event_key, mapping, require_few, text
 from notifyx_topics.visible import is_visible
@@ -21,7 +21,6 @@ PRIORITIES: Mapping[str, Priority] = {
 MAX_LEFT_OUT = 1_000_000_000
 """Largest ``truncatedAlerts`` that is believed."""
 
-_RANKS: tuple[Priority, ...] = ("low", "normal", "high", "urgent")
 
 Extras = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 """What the data of an alert hold beyond what both senders have."""
@@ -126,7 +125,7 @@ def _group(delivery: Delivery, prefix: str, alerts: list[Mapping[str, Any]]) -> 
         f"{heading}: {name}",
         "\n".join(f"- {line}" for line in lines),
         data,
-        priority=max((priority_of(alert) for alert in firing), key=_RANKS.index, default="normal"),
+        priority=max((priority_of(alert) for alert in firing), key=PRIORITY_ORDER.index, default="normal"),
         key=event_key(f"{prefix}-group", text(payload.get("groupKey")), *states),
     )
 
