@@ -43,6 +43,7 @@ They are copied from there (by its license, which is beside them), because zxcvb
 _KEYBOARD = ("qwertyuiop", "asdfghjkl", "zxcvbnm", "1234567890")
 _WORDS = re.compile(r"[^\W\d_]+")
 _LETTER = re.compile(r"[a-z]")
+_BETWEEN_LETTERS = re.compile(r"[a-z](?:.*[a-z])?", re.DOTALL)
 _SIGNS = [str.maketrans("01!|34578@$+", f"o{one * 3}eastbast") for one in "il"]
 """The usual signs in place of letters."""
 
@@ -126,7 +127,9 @@ def _stems(plain: str) -> Iterator[str]:
 
 
 def _bare(plain: str) -> str:
-    return _ended(_ended(plain)[::-1])[::-1]
+    """Return ``plain`` from its first letter up to its last."""
+    found = _BETWEEN_LETTERS.search(plain)
+    return found[0] if found else ""
 
 
 def _ended(plain: str) -> str:
