@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import gc
+import signal
 import ssl
 import tempfile
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +24,7 @@ from notifyx_common.settings import SettingsError
 from notifyx_gateway.app import GatewayNode
 from notifyx_gateway.settings import GatewaySettings
 from support.gateway import TOKEN
-from support.memcached import client, running_memcached
+from support.memcached import Memcached, client, running_memcached
 from support.patience import until
 
 UNREACHABLE = "memcached_server_unreachable"
@@ -105,6 +109,24 @@ async def test_a_gateway_reaches_its_memcached_over_tls(address: str, ca: Path) 
     node = GatewayNode(GatewaySettings(**settings), discovery=StaticDiscovery())
     async with node.context():
         await until(lambda: node.shared is not None and node.shared.available == [address])
+
+
+def test_a_client_of_a_frozen_server_leaves_nothing_open(ca: Path) -> None:
+    """A server that does not answer the goodbye of TLS keeps no connection open."""
+
+    async def used_until_it_froze(server: Memcached) -> None:
+        async with client(parse_servers(server.address), tls=trusting(ca, setting="CA")) as shared:
+            await until(lambda: bool(shared.available))
+            server.signal(signal.SIGSTOP)
+
+    with (
+        running_memcached(ca.with_name("server.crt"), ca.with_name("server.key")) as server,
+        warnings.catch_warnings(record=True) as unclosed,
+    ):
+        warnings.simplefilter("always")
+        asyncio.run(used_until_it_froze(server))
+        gc.collect()
+    assert [str(one.message) for one in unclosed] == []
 
 
 def test_a_file_without_certificates_is_named(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from typing import Any, Self, TypeVar
 
 import aiomcache
 from aiomcache.exceptions import ClientException
+from aiomcache.pool import Connection, MemcachePool
 
 from notifyx_common.background import Background, Tasks
 from notifyx_common.backoff import Backoff
@@ -62,11 +63,24 @@ RETRY_PAUSE = Backoff(0.001, 0.02, jitter=(0.0, 1.0))
 _FAILURES = (OSError, EOFError, ClientException, ValueError, AssertionError)
 
 
+# Both use what is private in aiomcache; test_memcached_loss.py and test_memcached_tls.py fail if it is not called.
+
+
+class _Pool(MemcachePool):
+    def _do_close(self, conn: Connection) -> None:
+        super()._do_close(conn)
+        conn.writer.transport.abort()  # a lost server would not answer the goodbye of TLS for half a minute
+
+
 class _Client(aiomcache.Client):
+    def __init__(self, host: str, port: int, tls: ssl.SSLContext | None) -> None:
+        super().__init__(host, port)
+        arguments = {} if tls is None else {"ssl": tls}
+        self._pool = _Pool(host, port, minsize=1, maxsize=MAX_CONNECTIONS, conn_args=arguments)
+
     async def _execute_simple_command(self, conn: Any, raw_command: bytes) -> bytes:
-        # The only private part of aiomcache that is used. At the end of the stream, aiomcache's version reads again
-        # forever without yielding: a memcached that dies during a `set` would block the event loop.
-        # test_memcached_loss.py closes a connection there, and fails if this method is no longer called.
+        # At the end of the stream, aiomcache's version reads again forever without yielding: a memcached that dies
+        # during a `set` would block the event loop.
         conn.writer.write(raw_command)
         await conn.writer.drain()
         line: bytes = await conn.reader.readline()
@@ -107,7 +121,7 @@ class _MemcachedServer:
     ) -> None:
         self.name = f"{host}:{port}"
         self._address = (host, port)
-        self._connection = {} if tls is None else {"ssl": tls}
+        self._tls = tls
         self._timeout = timeout
         self._background = background
         self._client: _Client | None = None
@@ -183,7 +197,7 @@ class _MemcachedServer:
     async def _probe_until_reachable(self) -> _Client:
         failures, reason = 0, ""
         while True:
-            client = _Client(*self._address, pool_size=MAX_CONNECTIONS, pool_minsize=1, conn_args=self._connection)
+            client = _Client(*self._address, self._tls)
             try:
                 async with RunningTimeout(PROBE_TIMEOUT):
                     await client.version()
