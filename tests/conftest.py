@@ -33,6 +33,9 @@ hypothesis.settings.register_profile("notifyx", deadline=None, suppress_health_c
 hypothesis.settings.load_profile("notifyx")
 
 
+PRINTED_LOG = 3000
+"""Characters."""
+
 _SHARED = pytest.StashKey[Shared]()
 _COVERAGE = pytest.StashKey[str]()
 
@@ -97,6 +100,16 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
     yield
     if nextitem is None or group(nextitem.path) != group(item.path):
         item.config.stash[_SHARED].leave()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Print what the platform of a failed test logged at last; it is gone with the run."""
+    report = yield
+    used = getattr(item, "funcargs", {}).get("platform")
+    if report.failed and isinstance(used, Platform):
+        report.sections.append(("Last of the platform's log", used.log()[-PRINTED_LOG:]))
+    return report
 
 
 @pytest.hookimpl(optionalhook=True)

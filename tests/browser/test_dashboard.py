@@ -8,7 +8,7 @@ import re
 import pytest
 from playwright.async_api import Browser, Page, Route, expect
 
-from support.browser import SCHEMES, picture, violations
+from support.browser import SCHEMES, console, picture, violations
 from support.platform import Platform, eventually, person
 
 pytestmark = [
@@ -45,19 +45,11 @@ async def opened(page: Page, platform: Platform, headline: str = "All is well") 
     return page
 
 
-def console(page: Page) -> list[str]:
-    """What the page's console says from now on."""
-    said: list[str] = []
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
-    return said
-
-
 async def test_it_is_accessible_and_pictured(browser: Browser, platform: Platform) -> None:
     await work(platform)
     for size, viewport in SIZES.items():
         page = await browser.new_page(viewport=viewport)  # type: ignore[arg-type]
-        said = console(page)
+        said = console(page.context)
         await opened(page, platform)
         await expect(page.get_by_role("row", name="deploys")).to_contain_text("balances")
         times = page.get_by_role("figure").filter(has_text="Delivery time")

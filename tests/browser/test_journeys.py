@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 from playwright.async_api import Browser, Page, Route, expect
 
-from support.browser import Person, sign_in, sign_up, someone
+from support.browser import Person, console, sign_in, sign_up, someone
 from support.mail import link_in_mail
 from support.platform import PASSWORD, Platform, person
 
@@ -109,8 +109,7 @@ async def test_from_nothing_to_an_email(browser: Browser, platform: Platform) ->
     """All that a stranger does in the first two minutes: an account, a topic, a notification, an email, and read it."""
     context = await browser.new_context()
     page = await context.new_page()
-    said: list[str] = []
-    context.on("console", lambda message: said.append(f"{message.text} {message.location['url']}"))
+    said = console(context)
     await page.goto(platform.gateway)
     await page.get_by_role("link", name="Create an account").click()
     await page.get_by_label("Name").fill("Nina")

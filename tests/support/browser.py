@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -34,6 +35,8 @@ AXE = WEB_SOURCE / "node_modules" / "axe-core" / "axe.min.js"
 SETTLED = """() => Promise.allSettled(document.getAnimations()
     .filter(one => one.effect.getComputedTiming().endTime !== Infinity).map(one => one.finished))"""
 """Waits until no colour or place is on its way to another any more."""
+
+_LATE = re.compile("status of 50[34]")
 
 expect.set_options(timeout=PATIENCE_MS)
 
@@ -109,6 +112,23 @@ class Person:
         await expect(self.page.get_by_text("Live", exact=True)).to_be_visible()
 
 
+def console(context: BrowserContext) -> list[str]:
+    """What the consoles of all windows warn of from now on, and errors in their pages.
+
+    Without answers that a service was late or away: on a machine that is busy enough these are true, and the page tells
+    them and asks again.
+    """
+    said: list[str] = []
+
+    def note(message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning") and not _LATE.search(message.text):
+            said.append(f"{message.text} ({message.location['url']})")
+
+    context.on("console", note)
+    context.on("weberror", lambda error: said.append(str(error.error)))
+    return said
+
+
 async def sign_up(platform: Platform, name: str) -> str:
     """An account, made through the API; its email."""
     email = f"{name}@example.com"
@@ -142,15 +162,7 @@ async def someone(browser: Browser, platform: Platform, name: str, **options: An
     )
     context.set_default_timeout(PATIENCE_MS)
     try:
-        said: list[str] = []
-
-        def note(message: ConsoleMessage) -> None:
-            if message.type in ("error", "warning"):
-                said.append(f"{message.text} ({message.location['url']})")
-
-        context.on("console", note)
-        context.on("weberror", lambda error: said.append(str(error.error)))
-        yield Person(name, email, platform, context, await context.new_page(), said)
+        yield Person(name, email, platform, context, await context.new_page(), console(context))
     finally:
         await context.close()
 

@@ -88,6 +88,10 @@ class Platform:
         port = int((self.data / "postgres" / "postmaster.pid").read_text().splitlines()[3])
         return f"postgresql://notifyx_store:{password}@127.0.0.1:{port}/notifyx_store"
 
+    def log(self) -> str:
+        """What it has logged."""
+        return _log(self.data).read_text(errors="replace")
+
     def internal_token(self, caller: Service, called: Service) -> str:
         """The token of one service for another."""
         tokens: dict[str, str] = json.loads((self.data / "secrets.json").read_text())["internal_tokens"]
@@ -184,7 +188,7 @@ def running_platform(
             "up", "--data", str(data), "--json-ready", str(ready_file), "--web" if web else "--no-web",
             *(part for name, port in ports.items() for part in (f"--{name}", str(port))), *arguments,
         ]  # fmt: skip
-        log = data.parent / "up.log"
+        log = _log(data)
         process: Forked | subprocess.Popen[bytes]
         if interpreter is None:
             process = program(module, os.environ, log, *command, output=True)
@@ -224,6 +228,10 @@ def several_nodes() -> Iterator[Platform]:
         nodes = ("--stores", "2", "--gateways", "2", "--mailers", "3", "--memcached", address)
         platform = stack.enter_context(running_platform(*nodes))
         yield replace(platform, memcached=memcached)
+
+
+def _log(data: Path) -> Path:
+    return data.parent / "up.log"
 
 
 def _wait_ready(process: Forked | subprocess.Popen[bytes], ready_file: Path, log: Path) -> dict[str, Any]:
