@@ -7,12 +7,23 @@ from notifyx_local.options import InvalidOption, UpOptions, check_ports, parse_s
 from notifyx_local.welcome import WebClientState, welcome
 
 
-def test_a_taken_port_is_named_with_its_option() -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        with pytest.raises(InvalidOption, match="--socket-port"):
-            check_ports({"--socket-port": taken.getsockname()[1]})
+def test_every_taken_port_is_named_with_its_option() -> None:
+    with socket.socket() as one, socket.socket() as other:
+        for taken in (one, other):
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+        first, second = one.getsockname()[1], other.getsockname()[1]
+        with pytest.raises(InvalidOption) as caught:
+            check_ports({"--socket-port": first})
+        assert caught.value.reason == (
+            f"Port {first} (--socket-port) cannot be used: Address already in use. Free it, or choose another."
+        )
+        with pytest.raises(InvalidOption) as caught:
+            check_ports({"--port": first, "--smtp-port": second})
+        assert caught.value.reason == (
+            f"Ports {first} (--port) and {second} (--smtp-port) cannot be used: Address already in use. "
+            "Free them, or choose others."
+        )
 
 
 def test_one_port_for_two_things_is_refused() -> None:

@@ -74,8 +74,9 @@ class UpOptions:
 
 
 def check_ports(ports: dict[str, int]) -> None:
-    """Raise :class:`InvalidOption` for the first port that is in use, or given twice."""
+    """Raise :class:`InvalidOption` that names every port that is in use, or the first that is given twice."""
     seen: dict[int, str] = {}
+    refused: dict[str, str] = {}
     for option, port in ports.items():
         if port in seen:
             raise InvalidOption(f"{option} and {seen[port]} are both {port}; give one of them another port.")
@@ -85,9 +86,13 @@ def check_ports(ports: dict[str, int]) -> None:
             try:
                 sock.bind(("127.0.0.1", port))
             except OSError as error:
-                raise InvalidOption(
-                    f"Port {port} cannot be used ({error.strerror}); free it or choose another with {option}."
-                ) from None
+                refused[option] = error.strerror or str(error)
+    if refused:
+        reasons = ", ".join(sorted(set(refused.values())))
+        used = " and ".join(f"{ports[option]} ({option})" for option in refused)
+        if len(refused) == 1:
+            raise InvalidOption(f"Port {used} cannot be used: {reasons}. Free it, or choose another.")
+        raise InvalidOption(f"Ports {used} cannot be used: {reasons}. Free them, or choose others.")
 
 
 def check_memcached(address: str) -> None:
