@@ -28,7 +28,8 @@ from notifyx_store.app import StoreNode
 from notifyx_store.mail.due import oldest
 from notifyx_store.mail.outbox import lease_due
 from notifyx_store.mail.outbox_fill import fill_outbox
-from support.patience import until
+from support.patience import PATIENCE, until
+from support.postgres import sessions
 from support.store import TOKEN, running_store, store_settings, user
 from support.store_database import CONFIG, NOW, new_topic
 
@@ -99,9 +100,9 @@ async def test_slow_pages_leave_connections_to_publishes(store_database: str) ->
             await blocker.execute("LOCK TABLE ack_exceptions")
             readers = [user(f"reader-{number}") for number in range(16)]
             pages = [asyncio.create_task(node.call("GET", "/inbox", who, params={"limit": "10"})) for who in readers]
-            waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'relation'"
-            while await blocker.fetchval(waiting) < 2:
-                await asyncio.sleep(0.01)
+            async with asyncio.timeout(PATIENCE):
+                while await sessions(blocker, "wait_event = 'relation'") < 2:
+                    await asyncio.sleep(0.01)
             [published] = await node.publish(STRANGER, {"topic": "news", "title": "a"})
             assert published["seq"] == 1
         assert {status for status, _ in await asyncio.gather(*pages)} <= {200, 503}
@@ -279,11 +280,12 @@ async def test_an_account_that_changes_one_subscription_leaves_connections_to_pu
                 asyncio.create_task(node.call("PUT", "/topics/own/subscription", FLOODER, {"email": "never"}))
                 for _ in range(20)
             ]
-            waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-            while not await blocker.fetchval(waiting):
-                await asyncio.sleep(0.01)
+            waiting = "wait_event_type = 'Lock'"
+            async with asyncio.timeout(PATIENCE):
+                while not await sessions(blocker, waiting):
+                    await asyncio.sleep(0.01)
             [published] = await node.publish(STRANGER, {"topic": "news", "title": "a"})
             assert published["seq"] == 1
-            assert await blocker.fetchval(waiting) == 1, "the others wait without a connection"
+            assert await sessions(blocker, waiting) == 1, "the others wait without a connection"
         assert {status for status, _ in await asyncio.gather(*changes)} == {200}
     await blocker.close()

@@ -23,6 +23,7 @@ from notifyx_common.contracts.store.log import KeyedNotification
 from notifyx_common.metrics import Metrics
 from notifyx_gateway.upstream.store import Store
 from support.patience import PATIENCE
+from support.postgres import sessions
 from support.store import TOKEN, UNSUBSCRIBE_SECRET, StoreClient, running_store, store_settings, user
 
 ANN, BOB = user("ann"), user("bob")
@@ -71,9 +72,8 @@ async def gateway_of(discovery: StaticDiscovery) -> AsyncIterator[Store]:
 
 async def until_session(connection: asyncpg.Connection, condition: str) -> None:
     """Wait until one of the stores' sessions is as ``condition`` says."""
-    asked = f"SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND {condition}"
     async with asyncio.timeout(PATIENCE):
-        while not await connection.fetchval(asked):
+        while not await sessions(connection, condition):
             await asyncio.sleep(0.01)
 
 

@@ -121,6 +121,16 @@ def patient(database: Database, **timeouts: float) -> None:
     database.config = replace(waiting, **timeouts)  # type: ignore[arg-type]  # the timeouts are numbers
 
 
+async def sessions(connection: asyncpg.Connection, condition: str, *values: Any) -> int:
+    """Return how many sessions of the connection's database are now as ``condition`` on ``pg_stat_activity`` says.
+
+    Within a transaction PostgreSQL shows their statements and states, and which there are, as at the first look.
+    """
+    await connection.execute("SELECT pg_stat_clear_snapshot()")
+    query = f"SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND {condition}"
+    return int(await connection.fetchval(query, *values))
+
+
 async def create_database(cluster: Cluster) -> str:
     """A new database, empty; its URL."""
     connection = await asyncpg.connect(cluster.dsn())

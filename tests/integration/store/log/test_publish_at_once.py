@@ -22,24 +22,19 @@ from notifyx_store.base.metrics import StoreMetrics
 from notifyx_store.log.publish import Publisher
 from notifyx_store.log.publish_rows import WRITE_AT_ONCE
 from notifyx_store.topics.rows import LOCK_TOPICS
+from support.patience import PATIENCE
 from support.platform import eventually
+from support.postgres import sessions
 from support.store import StoreClient, running_store, store_settings, user
 from support.store_database import new_topic
 
 ANN, BOB = user("ann"), user("bob")
 
-_WAITING = """
-SELECT count(*) FROM pg_stat_activity
-WHERE wait_event_type = 'Lock' AND datname = current_database() AND starts_with($1, btrim(query, E' \\n'))
-"""
+_WAITING = "wait_event_type = 'Lock' AND starts_with($1, btrim(query, E' \\n'))"
 """Statements of which PostgreSQL shows the beginning."""
 
-
-_BLOCKED = """
-SELECT count(*) = $1 FROM pg_stat_activity
-WHERE wait_event_type = 'Lock' AND datname = current_database() AND query NOT LIKE '%DELETE FROM publish_batches%'
-"""
-"""Whether that many sessions wait for a lock, besides the clean-up, which runs when its time comes."""
+_BLOCKED = "wait_event_type = 'Lock' AND query NOT LIKE '%DELETE FROM publish_batches%'"
+"""Sessions that wait for a lock, besides the clean-up, which runs when its time comes."""
 
 _LOSE_COMMITS = """
 CREATE FUNCTION lose_commit() RETURNS trigger LANGUAGE plpgsql AS
@@ -63,6 +58,12 @@ async def publish(store: StoreClient, *items: dict[str, Any], batch_id: str = ""
     whole = ({"topic": "news", "title": "a", **item} for item in items)
     results = await store.publish(BOB, *whole, batch_id=batch_id, repeated=repeated)
     return [result.get("seq", result.get("code")) for result in results]
+
+
+async def until_blocked(admin: asyncpg.Connection, count: int) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while await sessions(admin, _BLOCKED) != count:
+            await asyncio.sleep(0.02)
 
 
 @pytest.mark.parametrize("known", [False, True])
@@ -138,7 +139,7 @@ async def test_a_row_that_changes_while_its_lock_is_waited_for(
         async with other.transaction():
             await other.execute(f"UPDATE topics SET {change} WHERE name = 'news'")
             waiting = asyncio.create_task(publish(one, {}))
-            await eventually(lambda: other.fetchval(_WAITING, WRITE_AT_ONCE.strip()))
+            await eventually(lambda: sessions(other, _WAITING, WRITE_AT_ONCE.strip()))
         assert await waiting == found
     finally:
         await other.close()
@@ -173,9 +174,9 @@ async def test_a_batch_at_two_replicas_at_once_is_published_once(
         async with admin.transaction():
             await admin.execute("LOCK TABLE publish_batches IN SHARE MODE")  # the first cannot commit
             first = asyncio.create_task(publish(one, {}, {}, batch_id=batch))
-            await eventually(lambda: admin.fetchval(_BLOCKED, 1))
+            await until_blocked(admin, 1)
             second = asyncio.create_task(publish(two, {}, {}, batch_id=batch, repeated=True))
-            await eventually(lambda: admin.fetchval(_BLOCKED, 2))
+            await until_blocked(admin, 2)
         last = len(published)
         assert await first == await second == [last + 1, last + 2]
     finally:
@@ -195,10 +196,10 @@ async def test_a_refusal_of_a_copy_is_that_of_the_first_request_too(
         async with admin.transaction():
             await admin.execute("LOCK TABLE publish_batches IN SHARE MODE")
             copy = asyncio.create_task(publish(two, item, batch_id=late, repeated=True))
-            await eventually(lambda: admin.fetchval(_BLOCKED, 1))
+            await until_blocked(admin, 1)
             await one.ok("POST", "/topics", ANN, {"name": "later", "publishers": ["bob"]})
             first = asyncio.create_task(publish(one, item, batch_id=late))
-            await eventually(lambda: admin.fetchval(_BLOCKED, 2))
+            await until_blocked(admin, 2)
         outcome = await first
         assert await copy == outcome, "whoever records it first"
     finally:

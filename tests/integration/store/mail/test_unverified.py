@@ -20,6 +20,7 @@ from notifyx_store.mail.outbox_rules import TOO_MANY, TOO_OLD, UNVERIFIED, Unver
 from notifyx_store.mail.results import record_results
 from notifyx_store.maintenance.ledger import email_ledger
 from support.patience import PATIENCE
+from support.postgres import sessions
 from support.store_database import CONFIG, NOW, Topic, new_topic
 
 AGE = timedelta(hours=2)
@@ -269,10 +270,8 @@ async def test_no_mail_stays_held_that_was_leased_while_the_address_was_verified
             await first(post, one)
             racing = asyncio.create_task(second(post, other))
             async with asyncio.timeout(PATIENCE):
-                while not racing.done() and not await one.fetchval(
-                    "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND pid = $1",
-                    other.get_server_pid(),
-                ):
+                pid = other.get_server_pid()
+                while not racing.done() and not await sessions(one, "wait_event_type = 'Lock' AND pid = $1", pid):
                     await asyncio.sleep(0.01)
         await racing
         assert await post.lease(one) != [] or second is lease
