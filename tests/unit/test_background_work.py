@@ -44,7 +44,12 @@ def _is_group(item: ast.withitem) -> bool:
 
 def test_only_the_kit_starts_background_tasks() -> None:
     assert len(sources()) > 100
-    found = {f"{path.relative_to(ROOT)}:{line}" for path in sources() for line in started(ast.parse(path.read_text()))}
+    found = {
+        f"{path.relative_to(ROOT)}:{line}"
+        for path in sources()
+        if any(name in path.read_text() for name in STARTS)  # most files are not worth parsing
+        for line in started(ast.parse(path.read_text()))
+    }
     assert found == set()
 
 

@@ -7,6 +7,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,14 @@ def declared(folder: Path) -> set[str]:
     project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
     extras = project.get("optional-dependencies", {}).values()
     return {project["name"], *named(project["dependencies"]), *(one for extra in extras for one in named(extra))}
+
+
+@cache
+def distributions() -> dict[str, set[str]]:
+    """The packages that hold each module that is installed."""
+    return {
+        module: {name.lower().replace("_", "-") for name in names} for module, names in packages_distributions().items()
+    }
 
 
 def folder_name(folder: Path) -> str:
@@ -76,10 +85,7 @@ def installed(member: str) -> set[str]:
 
 @pytest.mark.parametrize("member", sorted(MEMBERS))
 def test_a_member_names_what_it_imports(member: str) -> None:
-    known = {
-        module: {name.lower().replace("_", "-") for name in names} for module, names in packages_distributions().items()
-    }
-    known |= {folder_name(folder): {name} for name, folder in MEMBERS.items()}
+    known = distributions() | {folder_name(folder): {name} for name, folder in MEMBERS.items()}
     known["pydantic_core"] = {"pydantic"}  # the types of pydantic's errors are there; it pins its core
     names = declared(MEMBERS[member])
     missing = {module for module in imported(MEMBERS[member]) if not known.get(module, {module}) & names}
