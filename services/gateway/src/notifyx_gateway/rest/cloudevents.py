@@ -49,8 +49,8 @@ Event = dict[str, Any]
 
 
 def is_binary(headers: Mapping[str, str]) -> bool:
-    """Return whether the request is a CloudEvent in binary mode."""
-    return any(name.lower() == "ce-specversion" for name in headers)
+    """Return whether the request is a CloudEvent in binary mode. ``headers`` has names in lower case."""
+    return f"{PREFIX}specversion" in headers
 
 
 def from_structured(data: Any) -> Event:
@@ -85,11 +85,11 @@ def from_batch(data: Any) -> list[Event | InvalidEvent]:
 
 
 def from_binary(headers: Mapping[str, str], content_type: str, body: bytes) -> Event:
-    """Return the event of a binary-mode request. Raises :class:`InvalidEvent`."""
+    """Return the event of a binary-mode request. ``headers`` has names in lower case. Raises :class:`InvalidEvent`."""
     event: Event = {}
     for name, value in headers.items():
-        if name.lower().startswith(PREFIX):
-            event[name.lower().removeprefix(PREFIX)] = _decode_header(value)
+        if name.startswith(PREFIX):
+            event[name.removeprefix(PREFIX)] = _decode_header(value)
     if content_type:
         event["datacontenttype"] = content_type
     _check(event)

@@ -46,12 +46,12 @@ class PublishRequest:
 def read_publish_request(
     headers: Mapping[str, str], content_type: str, body: bytes, sizes: Sizes = DEFAULT_SIZES
 ) -> PublishRequest:
-    """Return what a request publishes; ``content_type`` includes its parameters.
+    """Return what a request publishes. ``headers`` has names in lower case; ``content_type`` includes its parameters.
 
     Raises :class:`InvalidRequest` and :class:`UnsupportedMediaType`.
     """
     kind = content_type.partition(";")[0].strip().lower()
-    key = checked_key(next((value for name, value in headers.items() if name.lower() == "idempotency-key"), None))
+    key = checked_key(headers.get("idempotency-key"))
     if kind == cloudevents.STRUCTURED:
         return _of_event(cloudevents.from_structured(parse_json(body)), key, sizes)
     if kind == cloudevents.BATCH:

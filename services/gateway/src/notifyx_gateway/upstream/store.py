@@ -7,7 +7,7 @@ item that the store still rejects fails alone, not its batch.
 from __future__ import annotations
 
 import asyncio
-import uuid
+import secrets
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
@@ -157,7 +157,7 @@ SEQS_OF_AN_ITEM = 10
 
 def random_id() -> str:
     """Return a name that nothing else has."""
-    return uuid.uuid4().hex
+    return secrets.token_hex(16)
 
 
 class Store:

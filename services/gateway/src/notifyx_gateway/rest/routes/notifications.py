@@ -216,10 +216,11 @@ async def read_publication(sizes: Sizes) -> PublishRequest:
     """Return what the current request publishes. Raises :class:`InvalidRequest` and :class:`UnsupportedMediaType`."""
     request = current_request()
     headers: dict[str, str] = {}
-    for name, value in request.headers.items():
-        if name.lower() in headers and (name.lower().startswith("ce-") or name.lower() == "idempotency-key"):
-            raise InvalidRequest(f"The header '{name[:80]}' is there more than once.")
-        headers[name.lower()] = value
+    for given, value in request.headers.items():
+        name = given.lower()
+        if name in headers and (name.startswith("ce-") or name == "idempotency-key"):
+            raise InvalidRequest(f"The header '{given[:80]}' is there more than once.")
+        headers[name] = value
     # The data of an event may have any charset.
     body = await read_raw() if cloudevents.is_binary(headers) else await read_bytes()
     return read_publish_request(headers, request.content_type or "", body, sizes)
