@@ -1,8 +1,9 @@
 """Imports a service with less time and memory than a plain import; its ``__main__`` does this.
 
-Most of a start is imports. What libraries import though no service uses it is left out here: HTTP/2 of Hypercorn, the
-clients of picows, the test clients and the development server of Quart and Werkzeug, X.509 for keys in PEM, and rich,
-which structlog takes for tracebacks where it is installed.
+Most of a start is imports. What libraries import though no service uses it is left out here: HTTP/2 of Hypercorn and
+its own server, the clients of picows, the test clients, the development server and the uploads of Quart and Werkzeug,
+Flask's commands, settings from a command line, the server of prometheus_client, the threads of Tortoise, X.509 for keys
+in PEM and keys of SSH, and rich, which structlog takes for tracebacks where it is installed.
 """
 
 from __future__ import annotations
@@ -22,13 +23,21 @@ ABSENT = frozenset({"aiofastnet", "rich"})
 
 UNUSED = frozenset(
     {
+        "anyio",
+        "cryptography.hazmat.primitives.serialization.ssh",
         "cryptography.x509",
+        "flask.cli",
+        "hypercorn.asyncio.run",
         "hypercorn.protocol.h2",
         "picows.api",
+        "pydantic_settings.sources.providers.cli",
         "quart.debug",
         "quart.testing",
+        "werkzeug.formparser",
+        "werkzeug.sansio.multipart",
         "werkzeug.serving",
         "werkzeug.test",
+        "wsgiref.simple_server",
     }
 )
 """Modules, each with those below it, in whose place importers find an empty one: whatever they take from it is
