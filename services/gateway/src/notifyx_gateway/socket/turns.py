@@ -2,12 +2,8 @@
 
 In one round of the event loop all connections together work on messages for :data:`SLICE` seconds, or, while one
 account floods and others are at work, :data:`SHARED_SLICE`: a request passes the event loop several times and waits for
-a round each time. What is read beyond that is held by its connection, which is not read meanwhile, and worked on in
-turns.
-
-Turns are those of flow queuing (RFC 8290), a flow being an account: an account that had nothing to do goes before those
-that had, and after its first turn it is one of them, however little it needed. So the latency of who sends little does
-not depend on who sends much, nor over how many connections.
+a round each time. What is read beyond that is held by its connection, which is not read meanwhile, and worked on in the
+turns of a :class:`~notifyx_common.limiting.flow_queue.FlowQueue`, over however many connections an account sends.
 """
 
 from __future__ import annotations
@@ -16,6 +12,8 @@ import asyncio
 from collections.abc import Callable
 from time import perf_counter
 from typing import Protocol
+
+from notifyx_common.limiting.flow_queue import FlowQueue
 
 SLICE = 0.004
 SHARED_SLICE = 0.001
@@ -38,18 +36,14 @@ class Busy(Protocol):
 class Turns:
     """The turns of all connections of a node."""
 
-    __slots__ = ("_active", "_clock", "_new", "_shared", "_until", "_waiting")
+    __slots__ = ("_clock", "_shared", "_until", "_waiting")
 
     def __init__(self, shared: Callable[[], bool], clock: Callable[[], float] = perf_counter) -> None:
         """``shared`` returns whether several accounts are at work."""
         self._shared = shared
         self._clock = clock
         self._until = 0.0
-        self._waiting: dict[str, dict[Busy, None]] = {}
-        """The connections of each account that has some, or had in its last turn."""
-        self._new: dict[str, None] = {}
-        self._active: dict[str, None] = {}
-        """Accounts whose first turn is to come, and the others, each in the order of their turns."""
+        self._waiting: FlowQueue[Busy] = FlowQueue()
 
     def over(self) -> bool:
         """Return whether this round's time is used up; called before each message."""
@@ -60,24 +54,18 @@ class Turns:
 
     def wait(self, connection: Busy) -> None:
         """Let ``connection`` wait for its turn; again is allowed."""
-        owner = connection.owner
-        waiting = self._waiting.get(owner)
-        if waiting is None:
-            self._new[owner] = None
-            waiting = self._waiting[owner] = {}
-        waiting[connection] = None
+        self._waiting.add(connection.owner, connection)
         if not self._until:
             self._begin(self._clock())
 
     def leave(self, connection: Busy) -> None:
         """Forget a connection that is closed."""
-        if (waiting := self._waiting.get(connection.owner)) is not None:
-            waiting.pop(connection, None)
+        self._waiting.discard(connection.owner, connection)
 
     def _begin(self, now: float) -> None:
         # Where several accounts send much, a short round would only cost all of them more. One of two may have had
         # a single message.
-        short = len(self._active) <= 2 and self._shared()
+        short = self._waiting.active <= 2 and self._shared()
         self._until = now + (SHARED_SLICE if short else SLICE)
         asyncio.get_running_loop().call_soon(self._next_round)
 
@@ -86,20 +74,6 @@ class Turns:
             self._until = 0.0
             return
         self._begin(self._clock())
-        while (accounts := self._new or self._active) and self._clock() <= self._until:
-            owner = next(iter(accounts))
-            del accounts[owner]
-            if self._serve(self._waiting[owner]):
-                self._active[owner] = None
-            else:
-                del self._waiting[owner]
-
-    def _serve(self, waiting: dict[Busy, None]) -> bool:
-        """Give an account its turn; return whether it had something to do."""
-        if not waiting:
-            return False
-        connection = next(iter(waiting))
-        del waiting[connection]
-        if connection.take_turn():
-            waiting[connection] = None
-        return True
+        while self._clock() <= self._until and (connection := self._waiting.next()) is not None:
+            if connection.take_turn():
+                self._waiting.add(connection.owner, connection)
