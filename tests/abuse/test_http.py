@@ -16,7 +16,6 @@ import aiohttp
 import pytest
 
 from notifyx_common.contracts.registry import LIST_LEASES, LeaseList
-from notifyx_common.serving import http_connection
 from notifyx_common.serving.http_limits import HttpLimits
 from support.clock import LoopTime
 from support.http_port import (
@@ -40,11 +39,8 @@ pytestmark = pytest.mark.xdist_group("abuse")
 
 
 @BOTH_WAYS
-async def test_requests_that_never_end_are_closed_within_their_time(
-    monkeypatch: pytest.MonkeyPatch, directly: bool
-) -> None:
-    monkeypatch.setattr(http_connection, "CLOSE_TIMEOUT", 0.1)
-    async with serving(QUICK, directly=directly) as server:
+async def test_requests_that_never_end_are_closed_within_their_time(directly: bool) -> None:
+    async with serving(dataclasses.replace(QUICK, close_timeout=0.1), directly=directly) as server:
         beginnings = [
             b"",
             b"G",

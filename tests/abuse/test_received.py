@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import gc
 import socket
 import struct
@@ -14,8 +15,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from notifyx_common.serving import http_connection
-from support.http_port import BOTH_WAYS, HEAD, QUICK, Client, Server, on_uvloop, rest, serving
+from support.http_port import BOTH_WAYS, HEAD, LIMITS, QUICK, Client, Server, on_uvloop, rest, serving
 from support.measured import undisturbed
 from support.patience import PATIENCE, until
 
@@ -92,11 +92,9 @@ def leave(client: Client) -> None:
 
 @BOTH_WAYS
 @pytest.mark.parametrize("sent", SENT.values(), ids=SENT)
-def test_nothing_is_kept_of_what_is_answered(sent: bytes, directly: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_connection, "CLOSE_TIMEOUT", 10 * PATIENCE)
-
+def test_nothing_is_kept_of_what_is_answered(sent: bytes, directly: bool) -> None:
     async def measure() -> None:
-        async with serving(directly=directly) as server:
+        async with serving(dataclasses.replace(LIMITS, close_timeout=10 * PATIENCE), directly=directly) as server:
             leave(await answered(server, sent))
             await nobody(server)
             with kept() as memory:
@@ -113,16 +111,14 @@ def test_nothing_is_kept_of_what_is_answered(sent: bytes, directly: bool, monkey
 
 @BOTH_WAYS
 @pytest.mark.parametrize("sent", [HEAD + LARGE, POST + b"Content-Length: 100000\r\n\r\n" + BODY], ids=["head", "body"])
-def test_nothing_is_kept_of_what_never_ended(sent: bytes, directly: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_connection, "CLOSE_TIMEOUT", 0.1)
-
+def test_nothing_is_kept_of_what_never_ended(sent: bytes, directly: bool) -> None:
     async def send(server: Server) -> None:
         client = await server.open(sent)
         assert b" 408 " in await rest(client)
         leave(client)
 
     async def measure() -> None:
-        async with serving(QUICK, directly=directly) as server:
+        async with serving(dataclasses.replace(QUICK, close_timeout=0.1), directly=directly) as server:
             await send(server)
             with kept() as memory:
                 await asyncio.gather(*(send(server) for _ in range(CLIENTS)))

@@ -1,13 +1,13 @@
 """One connection of an HTTP port: HTTP/1.1 alone, with a deadline for everything that its client has to do.
 
-Hypercorn parses HTTP/1.1 and calls the app. Reading, writing and closing are done here: Hypercorn's own server waits
-without a limit for a client that does not read, and speaks cleartext HTTP/2 to any client that asks for it.
+Hypercorn parses HTTP/1.1 and calls the app. Reading is done here, deadlines, writing and closing in modules of their
+own: Hypercorn's server waits without a limit for a client that does not read, and speaks cleartext HTTP/2 to any client
+that asks for it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import math
 import ssl
 from functools import cached_property
 
@@ -24,7 +24,9 @@ from notifyx_common.serving.direct import DirectCalls
 from notifyx_common.serving.frames import release_frames
 from notifyx_common.serving.http1 import Http1
 from notifyx_common.serving.http_connections import Connections
+from notifyx_common.serving.http_deadlines import Deadlines
 from notifyx_common.serving.http_limits import HttpLimits
+from notifyx_common.serving.http_output import Output
 from notifyx_common.serving.replies import encoded
 
 MAX_AWAITED = 16 << 10
@@ -35,11 +37,7 @@ seconds, or is for Hypercorn.
 """
 
 READ_SIZE = 64 << 10
-WRITE_SIZE = 64 << 10
-"""Bytes that are read, and written, at once. The transport buffers at most about twice as much of an unread answer."""
-
-CLOSE_TIMEOUT = 5.0
-"""Seconds in which a closed connection must have sent what is left."""
+"""Bytes that are read at once."""
 
 
 class HttpConnection:
@@ -66,22 +64,14 @@ class HttpConnection:
         self._limits = limits
         self._connections = connections
         self._reader = reader
-        self._writer = writer
-        self._transport = writer.transport
-        self._loop = asyncio.get_running_loop()
-        self._write_lock = asyncio.Lock()
-        self._deadline = math.inf
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_at = math.inf
-        self._head_until: float | None = None
-        self._body_since = 0.0
-        self._body_received = 0
+        self._output = Output(writer, limits)
+        self._deadlines = Deadlines(limits, self._deadline_passed)
         self._lingering = self._drops_all = False
         self._answers_directly = False
         self._directly_answered = 0
         self._scheme = "http" if writer.get_extra_info("ssl_object") is None else "https"
         self._client, self._server = _address(writer, "peername"), _address(writer, "sockname")
-        self._group = TaskGroup(self._loop)
+        self._group = TaskGroup(asyncio.get_running_loop())
         self._protocol = Http1(
             app,
             config,
@@ -111,41 +101,39 @@ class HttpConnection:
             if self._connections.admit(self):
                 await self._serve()
             else:
-                self._transport.abort()
+                self._output.abort()
         finally:
+            self._deadlines.stop()
             self._protocol.release()
             if (lost := self._reader.exception()) is not None:
                 release_frames(lost)
 
     async def _serve(self) -> None:
-        self._transport.set_write_buffer_limits(high=WRITE_SIZE)
         try:
             async with self._group:
-                self._expect_head()
+                self._deadlines.head()
                 await self._read()
         finally:
-            self._set_deadline(math.inf)
+            self._deadlines.nothing()
             try:
-                await self._close()
+                await self._output.close()
             finally:
                 self._connections.remove(self)
-                if self._timer is not None:
-                    self._timer.cancel()
 
     def cut(self, reason: str) -> None:
         """Close the connection at once; what has not been written is lost."""
         self._connections.closed(reason)
-        self._transport.abort()
+        self._output.abort()
 
     def end_if_idle(self) -> None:
         """Close the connection unless a request is in progress."""
         if self._protocol.awaits_head and not self._answers_directly:
-            self._end()
+            self._output.end()
 
     # Reading
 
     async def _read(self) -> None:
-        while not self._reader.at_eof() and not self._transport.is_closing() and await self._read_once():
+        while not self._reader.at_eof() and not self._output.is_closing and await self._read_once():
             pass
         await self._protocol.handle(Closed())
 
@@ -174,16 +162,16 @@ class HttpConnection:
         if self._lingering:
             self._discard()
         elif self._protocol.awaits_body:
-            self._expect_body(len(data))
+            self._connections.body_grew(self, self._deadlines.body(len(data)))
         elif self._protocol.has_partial_head:
-            self._expect_head()
+            self._deadlines.head()
         elif not self._protocol.awaits_head:
             self._expect_nothing()
         return True
 
     async def _answer_directly(self, direct: DirectCalls, data: bytes) -> bytes:
         """Answer the requests with which ``data`` begins, as far as they are simple; return the rest."""
-        while data and self._protocol.is_between_requests and not self._transport.is_closing():
+        while data and self._protocol.is_between_requests and not self._output.is_closing:
             found = direct.read(data, self.peer, self._scheme)
             if found is None:
                 break
@@ -210,7 +198,7 @@ class HttpConnection:
                 request.answer.release()
                 self._answers_directly = False
             if last:
-                self._end()
+                self._output.end()
                 return b""
             self._became_idle()
             if data:
@@ -237,71 +225,42 @@ class HttpConnection:
 
     def _discard(self, data: bytes = b"") -> None:
         if not self._drops_all and self._protocol.discard(data):
-            self._end()
+            self._output.end()
 
     def _drop_all(self) -> None:
         self._drops_all = True
         self._protocol.drop_received()
 
-    def _expect_head(self) -> None:
-        # Further parts of a head do not extend the time for all of it.
-        if self._head_until is None:
-            self._head_until = self._loop.time() + self._limits.head_timeout
-            self._set_deadline(self._head_until)
-
-    def _expect_body(self, received: int) -> None:
-        self._body_received += received
-        self._connections.body_grew(self, self._body_received)
-        self._set_deadline(self._body_since + self._limits.body_duration(self._body_received))
-
     def _expect_nothing(self) -> None:
         self._connections.busy(self)
-        self._deadline = math.inf
+        self._deadlines.nothing()
 
     def _became_busy(self) -> None:
-        self._head_until = None
-        self._body_since, self._body_received = self._loop.time(), 0
-        self._expect_nothing()
+        self._connections.busy(self)
+        self._deadlines.request_began()
 
     def _became_idle(self) -> None:
         self._connections.idle(self)
-        if self._transport.is_closing():
+        if self._output.is_closing:
             self._protocol.drop_received()  # nobody is there for further answers
         if self._protocol.has_partial_head:
-            self._expect_head()
+            self._deadlines.head()
         else:
-            unread = self._transport.get_write_buffer_size() > 0
-            self._set_deadline(
-                self._loop.time() + (self._limits.write_timeout if unread else self._limits.idle_timeout)
-            )
+            limits = self._limits
+            self._deadlines.within(limits.write_timeout if self._output.has_unread else limits.idle_timeout)
 
-    # Deadlines
-
-    def _set_deadline(self, deadline: float) -> None:
-        self._deadline = deadline
-        if self._timer is not None and self._timer_at > deadline:
-            self._timer.cancel()
-            self._timer = None
-        # A timer that is too early finds the later deadline: requests on one connection do not each create one.
-        if self._timer is None and deadline < math.inf:
-            # Its moment is kept here: uvloop's handle of a moment that has passed does not know its own.
-            self._timer, self._timer_at = self._loop.call_at(deadline, self._check_deadline), deadline
-
-    def _check_deadline(self) -> None:
-        self._timer = None
-        if self._loop.time() < self._deadline:
-            self._set_deadline(self._deadline)
-        elif self._lingering:
-            self._transport.abort()
-        elif self._transport.get_write_buffer_size():
+    def _deadline_passed(self) -> None:
+        if self._lingering:
+            self._output.abort()
+        elif self._output.has_unread:
             self.cut("write_timeout")
         elif self._protocol.awaits_body or self._protocol.has_partial_head:
             self._connections.closed("body_timeout" if self._protocol.awaits_body else "head_timeout")
             self._refuse(408)
         else:
-            if self._head_until is not None:
+            if self._deadlines.head_has_begun:
                 self._connections.closed("head_timeout")
-            self._end()
+            self._output.end()
 
     # Writing and closing
 
@@ -315,7 +274,7 @@ class HttpConnection:
             elif self._protocol.awaits_body:
                 self._linger()
             else:
-                self._end()
+                self._output.end()
         elif isinstance(event, Updated):
             if event.idle:
                 self._became_idle()
@@ -323,16 +282,8 @@ class HttpConnection:
                 self._became_busy()
 
     async def _write(self, data: bytes) -> None:
-        view = memoryview(data)
         try:
-            async with self._write_lock:
-                for start in range(0, len(data), WRITE_SIZE):
-                    if self._transport.is_closing():
-                        return
-                    self._writer.write(view[start : start + WRITE_SIZE])
-                    if self._transport.get_write_buffer_size() > WRITE_SIZE:
-                        async with asyncio.timeout(self._limits.write_timeout):
-                            await self._writer.drain()
+            await self._output.write(data)
         except TimeoutError:
             self.cut("write_timeout")
             await self._protocol.handle(Closed())
@@ -342,23 +293,16 @@ class HttpConnection:
     def _refuse(self, status: int) -> None:
         """Answer in the place of the app, which is told that the client has gone, and close."""
         answer = self._protocol.refusal(status)
-        if not answer or self._transport.is_closing():
-            self._end()
+        if not answer or self._output.is_closing:
+            self._output.end()
             return
-        self._writer.write(answer)
+        self._output.write_now(answer)
         self._linger()
         self._tell_app()
 
     def _tell_app(self) -> None:
         """Tell the app, which holds what it has of a body, that the rest does not come."""
         self._group.spawn(self._protocol.handle, Closed())
-
-    def _end(self) -> None:
-        """Close, at most :data:`CLOSE_TIMEOUT` seconds later."""
-        if self._transport.is_closing():
-            return
-        self._writer.close()
-        self._loop.call_later(CLOSE_TIMEOUT, self._transport.abort)
 
     def _linger(self) -> None:
         """Close once the client has, or has sent the body of the request that has been answered.
@@ -368,23 +312,13 @@ class HttpConnection:
         Data that arrives at a closed socket resets the connection, and the client may lose the answer. Nor is the
         stream ended before: some clients close theirs at once then, and cannot send what is left of the body.
         """
-        if self._lingering or self._transport.is_closing():
+        if self._lingering or self._output.is_closing:
             return
         self._lingering = True
         if not self._protocol.awaits_body:
             self._drop_all()
         self._connections.idle(self)
-        self._set_deadline(self._loop.time() + CLOSE_TIMEOUT)
-
-    async def _close(self) -> None:
-        self._writer.close()
-        try:
-            async with asyncio.timeout(CLOSE_TIMEOUT):
-                await self._writer.wait_closed()
-        except (OSError, ssl.SSLError):  # a TimeoutError is an OSError
-            pass
-        finally:
-            self._transport.abort()
+        self._deadlines.within(self._limits.close_timeout)
 
 
 def _address(writer: asyncio.StreamWriter, name: str) -> tuple[str, int] | None:

@@ -10,13 +10,17 @@ from notifyx_common.settings import ServiceSettings
 
 @dataclass(frozen=True, slots=True)
 class HttpLimits:
-    """Limits of a server, each as the setting ``http_<field>`` describes it. Times in seconds, sizes in bytes."""
+    """Limits of a server, each as the setting ``http_<field>`` describes it. Times in seconds, sizes in bytes.
+
+    ``close_timeout``, in which a closed connection must have sent what is left, is no setting.
+    """
 
     head_timeout: float = 10.0
     idle_timeout: float = 75.0
     body_timeout: float = 20.0
     body_rate: int = 4096
     write_timeout: float = 20.0
+    close_timeout: float = 5.0
     max_connections: int = 4000
     max_body_bytes: int = 64 << 20
 
