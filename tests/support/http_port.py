@@ -23,6 +23,7 @@ from notifyx_common.serving.direct import DirectSteps, answer_errors, direct
 from notifyx_common.serving.http_connections import Connections
 from notifyx_common.serving.http_limits import HttpLimits
 from notifyx_common.serving.http_server import HttpServer
+from notifyx_common.serving.http_turns import RequestTurns
 from notifyx_common.serving.lifecycle import bind
 from notifyx_common.serving.replies import Reply
 from notifyx_common.serving.rules import App
@@ -137,7 +138,7 @@ async def serving(
 
     connections = Connections("http_connections", limits, metrics, limit_of=lambda _: of_address)
     with bind("127.0.0.1", 0, "NOTIFYX_PORT") as sock:
-        server = HttpServer(app, sock, limits=limits, connections=connections)
+        server = HttpServer(app, sock, limits=limits, connections=connections, turns=RequestTurns())
         server.grace = PATIENCE
         running = asyncio.create_task(server.run(closing))
         try:

@@ -17,7 +17,7 @@ from notifyx_common.calls.prometheus import Prometheus
 from notifyx_common.clock import Clock
 from notifyx_common.contracts.auth import CredentialChange
 from notifyx_common.errors import Unavailable
-from notifyx_common.limiting.addresses import may_be_proxy
+from notifyx_common.limiting.addresses import limited_address, may_be_proxy
 from notifyx_common.logs import get_logger
 from notifyx_common.metrics import Metrics
 from notifyx_common.secrets import derive_key
@@ -227,7 +227,7 @@ class GatewayNode(Node[GatewaySettings]):
             mails=self.account_mails,
         )
         self.longpoll_port = LongPollPort(
-            self.app, limits=self.http_limits, connections=self.connections, background=background
+            self.app, limits=self.http_limits, connections=self.connections, turns=self.turns, background=background
         )
         self.socket = SocketListener(
             hub=self.hub,
@@ -334,6 +334,10 @@ class GatewayNode(Node[GatewaySettings]):
         if may_be_proxy(peer, self.settings.proxies) or self.peers.are_at(peer):
             return None
         return self.settings.http_max_connections_per_address
+
+    def client_address(self, peer: str, forwarded_for: str | None) -> str:
+        settings = self.settings
+        return limited_address(peer, forwarded_for, settings.proxies, private_proxy=settings.private_proxy)
 
     async def join(self) -> None:
         """Accept sockets on the shared port."""

@@ -20,6 +20,7 @@ from notifyx_common.metrics import Metrics
 from notifyx_common.serving.http_connections import Connections
 from notifyx_common.serving.http_limits import HttpLimits
 from notifyx_common.serving.http_server import HttpServer
+from notifyx_common.serving.http_turns import RequestTurns
 from notifyx_common.serving.lifecycle import bind
 from notifyx_mailbox.messages import Mailbox
 from notifyx_mailbox.pages import create_mailbox_app
@@ -58,7 +59,9 @@ async def run(host: str, smtp_port: int, http_port: int, folder: Path, web_url: 
     )
     limits = HttpLimits()
     connections = Connections("http_connections", limits, Metrics())
-    http = HttpServer(create_mailbox_app(mailbox, web_url), pages, limits=limits, connections=connections)
+    http = HttpServer(
+        create_mailbox_app(mailbox, web_url), pages, limits=limits, connections=connections, turns=RequestTurns()
+    )
     if (ready := os.environ.get("NOTIFYX_READY_FILE")) is not None:
         partial = Path(ready).with_suffix(".partial")
         partial.write_text(json.dumps({"pid": os.getpid(), "port": http_port, "smtp_port": smtp_port}))

@@ -15,6 +15,7 @@ from notifyx_common.metrics import Metrics
 from notifyx_common.serving.http_connections import Connections
 from notifyx_common.serving.http_limits import HttpLimits
 from notifyx_common.serving.http_server import HttpServer
+from notifyx_common.serving.http_turns import RequestTurns
 from notifyx_common.serving.lifecycle import bind
 from support.patience import PATIENCE
 
@@ -54,7 +55,10 @@ def listening() -> Iterator[socket.socket]:
 async def test_clients_of_both_families_are_known_by_their_own_addresses(listening: socket.socket) -> None:
     limits = HttpLimits()
     connections = Connections("http_connections", limits, Metrics())
-    server, stop = HttpServer(_peer_app(), listening, limits=limits, connections=connections), asyncio.Event()
+    server, stop = (
+        HttpServer(_peer_app(), listening, limits=limits, connections=connections, turns=RequestTurns()),
+        asyncio.Event(),
+    )
     running = asyncio.create_task(server.run(stop))
     port = listening.getsockname()[1]
     try:

@@ -15,6 +15,7 @@ from notifyx_common.metrics import Metrics
 from notifyx_common.serving.answers import AnswerBudget, AnswerLimits, hold_answers
 from notifyx_common.serving.http_connections import Connections
 from notifyx_common.serving.http_limits import HttpLimits
+from notifyx_common.serving.http_turns import RequestTurns
 from notifyx_gateway.socket.longpoll import LongPoll
 from notifyx_gateway.socket.longpoll_port import LongPollPort
 from notifyx_gateway.socket.settings import SocketSettings
@@ -33,7 +34,8 @@ async def gateway() -> AsyncIterator[Gateway]:
     hold_answers(app, AnswerBudget(AnswerLimits(), metrics))
     app.add_url_rule("/other", view_func=lambda: "found")
     connections = Connections("http_connections", LIMITS, metrics, limit_of=lambda _: PER_ADDRESS)
-    port = LongPollPort(app, limits=LIMITS, connections=connections, background=Background(metrics))
+    background = Background(metrics)
+    port = LongPollPort(app, limits=LIMITS, connections=connections, turns=RequestTurns(), background=background)
     async with MemoryStore() as store, port:
         store.topic("news")
         settings = SocketSettings(port=0, max_unproved=1)

@@ -7,10 +7,9 @@ needed. So the latency of who sends little does not depend on who sends much.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable
 from typing import Generic, TypeVar
 
-T = TypeVar("T", bound=Hashable)
+T = TypeVar("T")
 
 
 class FlowQueue(Generic[T]):
@@ -28,6 +27,11 @@ class FlowQueue(Generic[T]):
     def __bool__(self) -> bool:
         """Return whether a key has, or had in its last turn, something waiting."""
         return bool(self._waiting)
+
+    @property
+    def keys(self) -> int:
+        """The number of keys that have something waiting, or had in their last turn."""
+        return len(self._waiting)
 
     @property
     def active(self) -> int:

@@ -27,6 +27,7 @@ from notifyx_common.serving.http_connections import Connections
 from notifyx_common.serving.http_deadlines import Deadlines
 from notifyx_common.serving.http_limits import HttpLimits
 from notifyx_common.serving.http_output import Output
+from notifyx_common.serving.http_turns import RequestTurns
 from notifyx_common.serving.replies import encoded
 
 MAX_AWAITED = 16 << 10
@@ -53,6 +54,7 @@ class HttpConnection:
         websockets: bool,
         limits: HttpLimits,
         connections: Connections,
+        turns: RequestTurns,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
     ) -> None:
@@ -63,11 +65,14 @@ class HttpConnection:
         self._direct = direct
         self._limits = limits
         self._connections = connections
+        self._turns = turns
+        self._turn_key = ""
+        self._has_turn = False
         self._reader = reader
         self._output = Output(writer, limits)
         self._deadlines = Deadlines(limits, self._deadline_passed)
         self._lingering = self._drops_all = False
-        self._answers_directly = False
+        self._is_at_work = False
         self._directly_answered = 0
         self._scheme = "http" if writer.get_extra_info("ssl_object") is None else "https"
         self._client, self._server = _address(writer, "peername"), _address(writer, "sockname")
@@ -127,7 +132,7 @@ class HttpConnection:
 
     def end_if_idle(self) -> None:
         """Close the connection unless a request is in progress."""
-        if self._protocol.awaits_head and not self._answers_directly:
+        if self._protocol.awaits_head and not self._is_at_work:
             self._output.end()
 
     # Reading
@@ -143,8 +148,8 @@ class HttpConnection:
             data = await self._reader.read(READ_SIZE)
         except (OSError, ssl.SSLError):
             return False
-        if len(data) == READ_SIZE:
-            await asyncio.sleep(0)  # what is left is read at once: let others go first
+        if data and self._turns.over():
+            await self._take_turn(data)
         if self._lingering:
             self._discard(data)
             return True
@@ -152,6 +157,7 @@ class HttpConnection:
             data = await self._answer_directly(self._direct, data)
             if not data:
                 return True
+        self._has_turn = True
         try:
             await self._protocol.handle(RawData(data))
         except h11.RemoteProtocolError as error:
@@ -183,7 +189,7 @@ class HttpConnection:
                 data = whole
                 continue
             data = data[size:]
-            self._answers_directly = True
+            self._is_at_work = True
             self._became_busy()
             try:
                 reply, headers = await direct.answer(request, target)
@@ -196,20 +202,20 @@ class HttpConnection:
                 await self._write(encoded(reply, headers, direct.server_headers(self._config), last=last))
             finally:
                 request.answer.release()
-                self._answers_directly = False
+                self._is_at_work = False
             if last:
                 self._output.end()
                 return b""
             self._became_idle()
-            if data:
-                await asyncio.sleep(0)  # requests that are sent in one piece take turns with those of others
+            if data and self._turns.over():  # requests that are sent in one piece take turns, too
+                await self._take_turn(data)
         return data
 
     async def _await_body(self, data: bytes, size: int) -> bytes:
         """Return ``data`` with what follows at once, up to a request of ``size`` bytes."""
         if size > MAX_AWAITED:
             return data
-        self._answers_directly = True
+        self._is_at_work = True
         try:
             for _ in range(AWAITED_PARTS):
                 async with asyncio.timeout(AWAITED_FOR):
@@ -220,8 +226,21 @@ class HttpConnection:
         except (TimeoutError, OSError, ssl.SSLError):
             pass
         finally:
-            self._answers_directly = False
+            self._is_at_work = False
         return data
+
+    async def _take_turn(self, data: bytes = b"") -> None:
+        """Wait for a turn to handle ``data``, or the next request of what was handed over before."""
+        if self._protocol.is_between_requests and data:
+            self._turn_key = self._turns.key(self.peer, data)
+            self._connections.idle(self)  # it waits since now, and not since its last request
+        was_at_work, self._is_at_work = self._is_at_work, True
+        held = self._deadlines.hold()
+        try:
+            await self._turns.take(self._turn_key or self.address)
+        finally:
+            self._deadlines.go_on(held)
+            self._is_at_work = was_at_work
 
     def _discard(self, data: bytes = b"") -> None:
         if not self._drops_all and self._protocol.discard(data):
@@ -278,8 +297,11 @@ class HttpConnection:
         elif isinstance(event, Updated):
             if event.idle:
                 self._became_idle()
-            else:
-                self._became_busy()
+                return
+            if not self._has_turn and self._turns.over():
+                await self._take_turn()
+            self._has_turn = False
+            self._became_busy()
 
     async def _write(self, data: bytes) -> None:
         try:

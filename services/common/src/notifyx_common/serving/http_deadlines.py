@@ -62,6 +62,22 @@ class Deadlines:
         """Expect whatever is next in that time."""
         self._set(self._loop.time() + seconds)
 
+    def hold(self) -> tuple[float, float]:
+        """Let the time stand still, as it is the server that is late; return what :meth:`go_on` takes."""
+        held = self._at, self._loop.time()
+        self._at = math.inf
+        return held
+
+    def go_on(self, held: tuple[float, float]) -> None:
+        """Let the time go on."""
+        at, since = held
+        waited = self._loop.time() - since
+        self._body_since += waited
+        if self._head_until is not None:
+            self._head_until += waited
+        if self._at == math.inf:
+            self._set(at + waited)
+
     def stop(self) -> None:
         """Expect nothing any more, and let go of the connection: else each closed one would be a cycle."""
         self._at, self._passed = math.inf, _nothing
@@ -80,10 +96,10 @@ class Deadlines:
 
     def _check(self) -> None:
         self._timer = None
-        if self._loop.time() < self._at:
-            self._set(self._at)
-        else:
+        if self._loop.time() >= self._at:
             self._passed()
+        else:
+            self._set(self._at)
 
 
 def _nothing() -> None:

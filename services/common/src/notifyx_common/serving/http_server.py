@@ -21,6 +21,7 @@ from notifyx_common.serving.direct import DirectCalls
 from notifyx_common.serving.http_connection import HttpConnection
 from notifyx_common.serving.http_connections import Connections
 from notifyx_common.serving.http_limits import HttpLimits
+from notifyx_common.serving.http_turns import RequestTurns
 
 log = get_logger(__name__)
 
@@ -43,6 +44,7 @@ class HttpServer:
         *,
         limits: HttpLimits,
         connections: Connections,
+        turns: RequestTurns,
         lifespan: bool = True,
         tls: ssl.SSLContext | None = None,
     ) -> None:
@@ -57,6 +59,7 @@ class HttpServer:
         self._sock = sock
         self._limits = limits
         self._connections = connections
+        self._turns = turns
         self._with_lifespan = lifespan
         self._tls = tls
         self._running: dict[asyncio.Task[None], HttpConnection] = {}
@@ -89,6 +92,7 @@ class HttpServer:
                         websockets=websockets,
                         limits=self._limits,
                         connections=self._connections,
+                        turns=self._turns,
                         reader=reader,
                         writer=writer,
                     )

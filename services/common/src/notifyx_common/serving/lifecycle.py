@@ -41,6 +41,7 @@ from notifyx_common.serving.answers import AnswerBudget, AnswerLimits, hold_answ
 from notifyx_common.serving.http_connections import Connections
 from notifyx_common.serving.http_limits import HttpLimits
 from notifyx_common.serving.http_server import HttpServer
+from notifyx_common.serving.http_turns import RequestTurns, peer_address
 from notifyx_common.serving.rules import App
 from notifyx_common.serving.web import Readiness, create_app
 from notifyx_common.settings import ServiceSettings, load
@@ -100,6 +101,7 @@ class Node(Generic[S]):
         self.connections = Connections(
             "http_connections", self.http_limits, self.metrics, limit_of=self.connection_limit
         )
+        self.turns = RequestTurns(self.client_address)
         self.answers = AnswerBudget(AnswerLimits.of(settings), self.metrics)
         self.app = create_app(self.name, settings, self.metrics, self.readiness, self.security)
         hold_answers(self.app, self.answers)
@@ -132,12 +134,22 @@ class Node(Generic[S]):
         """Return how many HTTP connections ``peer`` may have; ``None`` if only their sum is limited."""
         return None
 
+    def client_address(self, peer: str, forwarded_for: str | None) -> str:
+        """Return the address of a client, whose HTTP requests take turns with those of others."""
+        return peer_address(peer, forwarded_for)
+
     def http_server(
         self, sock: socket.socket, *, lifespan: bool = True, tls: ssl.SSLContext | None = None
     ) -> HttpServer:
         """Return a server of the app on ``sock``; one server of an app has its ``lifespan``."""
         return HttpServer(
-            self.app, sock, limits=self.http_limits, connections=self.connections, lifespan=lifespan, tls=tls
+            self.app,
+            sock,
+            limits=self.http_limits,
+            connections=self.connections,
+            turns=self.turns,
+            lifespan=lifespan,
+            tls=tls,
         )
 
     @property
@@ -312,7 +324,9 @@ def metrics_app(metrics: Metrics) -> Quart:
 def _metrics_server(node: Node[Any], sock: socket.socket) -> HttpServer:
     # Its connections are counted apart: scrapes must work when the other ports have as many as they may.
     connections = Connections("metrics_connections", node.http_limits, node.metrics)
-    return HttpServer(metrics_app(node.metrics), sock, limits=node.http_limits, connections=connections)
+    return HttpServer(
+        metrics_app(node.metrics), sock, limits=node.http_limits, connections=connections, turns=node.turns
+    )
 
 
 async def _serve_shared(node: Node[Any], sock: socket.socket, leaving: asyncio.Event) -> None:

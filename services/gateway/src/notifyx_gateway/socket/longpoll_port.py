@@ -18,15 +18,29 @@ from notifyx_common.background import Background
 from notifyx_common.serving.http_connections import Connections
 from notifyx_common.serving.http_limits import HttpLimits
 from notifyx_common.serving.http_server import HttpServer
+from notifyx_common.serving.http_turns import RequestTurns
 from notifyx_gateway.socket.upgrade import LONGPOLL_PATH
 
 
 class LongPollPort:
     """Serves the connections that the socket's listener passes on, while entered."""
 
-    def __init__(self, app: Quart, *, limits: HttpLimits, connections: Connections, background: Background) -> None:
+    def __init__(
+        self,
+        app: Quart,
+        *,
+        limits: HttpLimits,
+        connections: Connections,
+        turns: RequestTurns,
+        background: Background,
+    ) -> None:
         self._server = HttpServer(
-            only(cast(ASGIFramework, app), LONGPOLL_PATH), None, limits=limits, connections=connections, lifespan=False
+            only(cast(ASGIFramework, app), LONGPOLL_PATH),
+            None,
+            limits=limits,
+            connections=connections,
+            turns=turns,
+            lifespan=False,
         )
         self._closing = asyncio.Event()
         self._tasks = background.tasks()
