@@ -11,8 +11,11 @@ from uuid import UUID
 
 import asyncpg
 
+from notifyx_common.calls.silence import TICK
 from notifyx_common.contracts.store.outbox import OutboxMail, OutboxResult
+from notifyx_common.limiting.buckets import Bucket
 from notifyx_common.principal import Principal
+from notifyx_gateway.settings import GatewaySettings
 from notifyx_local.postgres import Cluster
 from notifyx_store.mail import outbox
 from notifyx_store.mail.inbox_limits import InboxLimits
@@ -213,3 +216,30 @@ async def test_nobody_is_made_to_manage_what_they_never_chose(store_database: st
             assert await name(ada, "ada", named) == 400, "what has ended is no consent"
         assert await name(root, "bob") == 200, "an administrator answers for whom they appoint"
         assert await name(bob, "bob", "bob@example.com") == 200, "everybody may name themselves in another way"
+
+
+async def test_one_address_asks_for_the_dashboard_so_often_and_others_still_see_it(postgres: Cluster) -> None:
+    limits = {"dashboard_burst": 4, "dashboard_interval": SLOW}
+    async with running_stack(postgres, gateway=limits) as stack:
+
+        async def shown(path: str, address: str) -> Reply:
+            return await stack.call("GET", path, headers={"X-Forwarded-For": address})
+
+        paths = ("/dashboard", "/dashboard/live", "/dashboard/state", "/dashboard/dashboard.js")
+        first = [await shown(path, "203.0.113.1") for path in paths]
+        assert [reply.status for reply in first] == [200] * 4
+        assert first[0].headers["RateLimit"].startswith('"dashboard";r=3;t=')
+        for path in paths:
+            honest(await shown(path, "203.0.113.1"), "dashboard")
+        assert (await shown("/dashboard", "203.0.113.2")).status == 200
+        assert (await stack.call("GET", "/topics")).status == 401, "nothing else is limited"
+
+
+async def test_the_dashboards_page_never_meets_its_limit() -> None:
+    settings = GatewaySettings(internal_token="t" * 32)
+    bucket, now, full_at = Bucket(settings.dashboard_burst, settings.dashboard_interval), 0.0, 0.0
+    pages = 10
+    for _ in range(2000):  # each asks anew 75 ms after an answer, and there may be news with each look at the nodes
+        now += (TICK + 0.075) / pages
+        assert not bucket.wait(full_at, now)
+        full_at = bucket.after(full_at, now)

@@ -460,7 +460,11 @@ class GatewayNode(Node[GatewaySettings]):
             self.app.register_blueprint(blueprint)
         if settings.dashboard:
             dashboard = dashboard_routes(
-                pages=pages, collector=self.collector, ledger_reader=self.ledger_reader, charts=self.prometheus_charts
+                request_auth=request_auth,
+                pages=pages,
+                collector=self.collector,
+                ledger_reader=self.ledger_reader,
+                charts=self.prometheus_charts,
             )
             self.app.register_blueprint(dashboard)
 

@@ -66,6 +66,15 @@ class Limits:
             "password-reset-mails", settings.verification_mailbox_burst, settings.verification_mailbox_interval
         )
         self._exports = limiter("exports", settings.export_burst, settings.export_interval)
+        # It shows what is wrong, so it depends on nothing; what it costs is this gateway's.
+        self._dashboard = RateLimiter(
+            "dashboard",
+            settings.dashboard_burst,
+            settings.dashboard_interval,
+            clock=clock,
+            metrics=metrics,
+            shared=None,
+        )
         self._topics = limiter("topics", settings.topic_burst, settings.topic_interval)
         self._direct = {
             True: limiter("direct-messages", settings.direct_burst, settings.direct_interval),
@@ -135,6 +144,10 @@ class Limits:
     async def mail_from(self, address: str) -> None:
         """Count a mail with a link that the client at ``address`` asks for."""
         await _count(self._mails_by_address, address, "Too many mails with links were asked for from this address")
+
+    async def dashboard(self, address: str) -> RateLimitHeaders:
+        """Count a request for the dashboard from ``address``, before anything is read or rendered for it."""
+        return await _count(self._dashboard, address, "This address asks for the dashboard too often")
 
     async def create_topic(self, principal: Principal) -> RateLimitHeaders:
         """Count a topic that ``principal`` creates."""

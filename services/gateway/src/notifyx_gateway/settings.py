@@ -86,6 +86,12 @@ class GatewaySettings(PrometheusSettings):
     dashboard: bool = True
     """Whether there is a ``/dashboard``: figures and names of nodes, for everyone, and nothing that was published."""
 
+    dashboard_burst: int = Field(default=500, ge=1)
+    """Requests below ``/dashboard`` from one address at once, before they wait; each gateway counts by itself."""
+
+    dashboard_interval: float = Field(default=0.02, gt=0)
+    """Time after which one more is allowed to that address. A page that is shown makes one or two a second."""
+
     dashboard_topics: Literal["none", "public"] = "none"
     """Whose ledger the dashboard shows: none, or that of public topics (their names are then public)."""
 

@@ -79,6 +79,10 @@ class RequestAuthenticator:
         """Raise :class:`RateLimited` if this address requests tokens too often."""
         current_state().rate_limit = await self.limits.token_request(self.address())
 
+    async def limit_dashboard(self) -> None:
+        """Raise :class:`RateLimited` if this address asks for the dashboard too often."""
+        current_state().rate_limit = await self.limits.dashboard(self.address())
+
     async def limit_topics(self, principal: Principal) -> None:
         """Raise :class:`RateLimited` if the caller creates topics too often."""
         current_state().rate_limit = await self.limits.create_topic(principal)

@@ -15,6 +15,7 @@ from notifyx_gateway.dashboard.ledger import LedgerReader, LedgerView
 from notifyx_gateway.dashboard.lines import span_of
 from notifyx_gateway.dashboard.overview import Overview, PrometheusPeriod, overview
 from notifyx_gateway.dashboard.prometheus_charts import PrometheusCharts
+from notifyx_gateway.rest.authentication import RequestAuthenticator
 from notifyx_gateway.rest.pages import Pages
 
 NEWS_TIMEOUT = 1.0
@@ -22,10 +23,16 @@ NEWS_TIMEOUT = 1.0
 
 
 def dashboard_routes(
-    *, pages: Pages, collector: Collector, ledger_reader: LedgerReader | None, charts: PrometheusCharts | None
+    *,
+    request_auth: RequestAuthenticator,
+    pages: Pages,
+    collector: Collector,
+    ledger_reader: LedgerReader | None,
+    charts: PrometheusCharts | None,
 ) -> Blueprint:
     """Return the routes. ``ledger_reader`` is ``None`` if topics are not shown, ``charts`` without a Prometheus."""
     blueprint = Blueprint("dashboard", __name__, url_prefix="/dashboard")
+    blueprint.before_request(request_auth.limit_dashboard)
     script = resources.files("notifyx_gateway.rest").joinpath("templates", "dashboard.js").read_bytes()
 
     async def read_ledger() -> Sequence[LedgerView] | None:
