@@ -12,6 +12,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
 from support.browser import SCHEMES, Person, picture, pictured, sign_up, someone, violations
+from support.mail_pictures import RIGHT_TO_LEFT
 from support.patience import until
 from support.platform import PASSWORD, Platform
 
@@ -90,6 +91,8 @@ async def filled(platform: Platform) -> AsyncIterator[tuple[str, aiohttp.ClientS
         mine = {"name": f"{name}.own", "title": "My own", "visibility": "private", "readers": ["olga@example.com"]}
         await ok(own.post(f"{platform.api}/topics", json=mine))
         await ok(own.post(f"{platform.api}/topics", json={"name": f"{name}.open"}))
+        hebrew = {"title": "הדיסק כמעט מלא", "body": RIGHT_TO_LEFT, "priority": "high", "data": {"שרת": "db-1"}}
+        await ok(own.post(f"{platform.api}/topics/{name}.own/notifications", json=hebrew))
         await ok(theirs.put(f"{platform.api}/topics/{name}.open/subscription", json={"email": "never"}))
         await ok(own.post(f"{platform.api}/topics/releases.{name}/acks", json={"up_to": 4}))
         yield name, theirs
@@ -166,6 +169,11 @@ async def test_every_page_is_accessible_and_pictured(
             await person.page.set_viewport_size(viewport)  # type: ignore[arg-type]  # as above
             page = await visit(person, f"/topics/{name}.open/settings", "Subscribers")
             await expect(page.get_by_role("listitem").filter(has_text="Olga")).to_contain_text("0 unread, email: never")
+            await page.get_by_role("button", name="Grafana", exact=True).click()
+            await page.get_by_role("button", name="Make the address").click()
+            await expect(page.get_by_text("copy this now, it is shown once")).to_be_visible()
+            await page.get_by_role("heading", name="Send here").evaluate("one => one.scrollIntoView()")
+            await look(page, "topic-send-here", size)
             await move(page, f"/topics/ops.storage.{name}", "Disk almost full")
             article = page.get_by_role("article", name="Disk almost full")
             await article.get_by_role("button", expanded=False).click()
@@ -173,6 +181,12 @@ async def test_every_page_is_accessible_and_pictured(
             await page.get_by_role("button", name="Publish").click()
             await expect(page.get_by_label("Body")).to_be_visible()
             await look(page, "topic-open", size)
+            await move(page, f"/topics/{name}.own", "הדיסק")
+            article = page.get_by_role("article", name="הדיסק כמעט מלא")
+            if await article.get_by_role("table").count() == 0:
+                await article.get_by_role("button", expanded=False).click()
+            await expect(article.get_by_role("table").first).to_be_visible()
+            await look(page, "topic-right-to-left", size)
             await move(page, "/topics", "ops.gateway")
             await page.get_by_role("button", name="New topic").click()
             await expect(page.get_by_role("dialog")).to_be_visible()

@@ -1,7 +1,7 @@
 """The pages as pictures, to be looked at before a release: ``python -m support.contact_sheets FOLDER``.
 
-`make screenshots` has the browser tests take them (``support.browser.picture``); this puts them on sheets, a page a
-row: desktop and phone, light and dark.
+`make screenshots` has the browser tests take them (``support.browser.picture``); this adds the emails, and puts all on
+sheets, a page a row: desktop and phone, light and dark.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
+from support import mail_pictures
 from support.browser import FORMS, running_browser
 
 ROWS = 3
@@ -38,12 +39,13 @@ def sheet(folder: Path, pages: Sequence[str]) -> str:
 
 
 async def write(folder: Path) -> list[Path]:
-    """Put all pictures in ``folder`` on sheets; return these."""
-    endings = [f"-{size}-{scheme}.png" for size, scheme in FORMS]
-    found = {file.name.removesuffix(end) for end in endings for file in folder.glob(f"*{end}")}
-    pages = sorted(found)
+    """Add pictures of the emails to those in ``folder``, and put all on sheets; return these."""
     sheets = []
     async with running_browser() as browser:
+        await mail_pictures.take(browser, folder)
+        endings = [f"-{size}-{scheme}.png" for size, scheme in FORMS]
+        found = {file.name.removesuffix(end) for end in endings for file in folder.glob(f"*{end}")}
+        pages = sorted(found)
         view = await browser.new_page(viewport=SIZE)  # type: ignore[arg-type]  # a TypedDict
         for start in range(0, len(pages), ROWS):
             document = folder / "sheet.html"

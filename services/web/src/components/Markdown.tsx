@@ -14,7 +14,7 @@ const COMPONENTS: Components = {
   h4: "h6",
   h5: "h6",
   table: ({ children, dir }) => (
-    <div className={classes.wide}>
+    <div className={classes.wide} dir={dir}>
       <table dir={dir}>{children}</table>
     </div>
   ),
@@ -26,15 +26,38 @@ const COMPONENTS: Components = {
   ),
 };
 
-type Root = { readonly children: readonly NonNullable<ExtraProps["node"]>["children"][number][] };
+type Block = NonNullable<ExtraProps["node"]>;
+type Part = Block["children"][number];
+type Root = { readonly children: readonly Part[] };
+
+const RIGHT_TO_LEFT = /[\p{Script=Hebrew}\p{Script=Arabic}\p{Script=Syriac}\p{Script=Thaana}\p{Script=Nko}]/u;
 
 /** Gives each block the direction of its own first letters; code reads from left to right. */
 function directions() {
   return (root: Root) => {
     for (const block of root.children) {
-      if (block.type === "element") block.properties.dir = block.tagName === "pre" ? "ltr" : "auto";
+      if (block.type !== "element") continue;
+      if (block.tagName === "table") directTable(block);
+      else block.properties.dir = block.tagName === "pre" ? "ltr" : "auto";
     }
   };
+}
+
+/** Each cell has its own direction. A browser does not look into such cells for that of the table. */
+function directTable(table: Block): void {
+  const letter = /\p{L}/u.exec(textOf(table))?.[0] ?? "";
+  table.properties.dir = RIGHT_TO_LEFT.test(letter) ? "rtl" : "ltr";
+  for (const cell of cellsOf(table)) cell.properties.dir = "auto";
+}
+
+function textOf(part: Part): string {
+  if (part.type === "text") return part.value;
+  return part.type === "element" ? part.children.map(textOf).join("") : "";
+}
+
+function cellsOf(block: Block): Block[] {
+  const inside = block.children.filter((part) => part.type === "element");
+  return inside.flatMap((part) => (part.tagName === "td" || part.tagName === "th" ? [part] : cellsOf(part)));
 }
 
 /** Markdown as elements: HTML in it is text, scripts never run. What would hold up the page is shown as it was written. */
