@@ -48,7 +48,7 @@ async def test_a_wrong_body_costs_little_and_limits_of_an_address_come_before_wh
         "within": (await stack.call("POST", "/topics", ada, json={"name": "t", "email": unknown(20_000)}), 400),
         "list": (await stack.call("POST", "/topics/t/acks", ada, json={"seqs": [""] * 20_000}), 400),
     }
-    for path in ("/token", "/token/revoke"):
+    for path in ("/token", "/token/revoke", "/links/check", "/password-resets/complete"):
         unread = await stack.call("POST", path, data=b"{", headers=JSON)
         assert (unread.status, unread.code) == (429, "rate_limited"), path
     assert {name: reply.status for name, (reply, _) in replies.items()} == {

@@ -85,14 +85,16 @@ async def test_a_forgotten_password_and_a_new_address(browser: Browser, platform
         await page.get_by_role("button", name="Set the password").click()
         await expect(page.get_by_role("heading", name="Your password is set")).to_be_visible()
         await page.goto(f"{link}x")
-        await expect(password).to_have_value("")
-        await page.go_back()
-        await page.goto(f"{platform.gateway}/sign-in")
+        await expect(page.get_by_role("alert")).to_contain_text("This link does not work any more")
+        await expect(password).to_have_count(0)
+        await page.goto(f"{platform.gateway}/confirm-email#wrong")
+        ended = page.get_by_role("alert").filter(has_text="This link does not work")
+        await expect(ended).to_be_visible()
         await page.get_by_label("Email").fill(finn.email)
         await page.get_by_label("Password", exact=True).fill("something quite new")
         await page.get_by_role("button", name="Sign in").click()
-        await expect(page.get_by_role("heading", name="Inbox")).to_be_visible()
-        await page.goto(f"{platform.gateway}/account/details")
+        await expect(page.get_by_role("heading", name="Confirm your new address")).to_be_visible()
+        await ended.get_by_role("link", name="Name, email and password").click()
         form = page.get_by_role("form", name="Email")
         await form.get_by_label("New email").fill("finn@new.example")
         await form.get_by_label("Current password", exact=True).fill("something quite new")
@@ -100,6 +102,7 @@ async def test_a_forgotten_password_and_a_new_address(browser: Browser, platform
         await expect(form.get_by_role("status")).to_contain_text("A mail is on its way to finn@new.example")
         await page.goto(await link_in_mail(platform, "finn@new.example", "Confirm your new email address"))
         await page.reload()
+        await expect(page.get_by_role("main")).to_contain_text("to use finn@new.example instead")
         await page.get_by_role("button", name="Use this address").click()
         await expect(page.get_by_role("status").get_by_text("finn@new.example")).to_be_visible()
         await expect(page).to_have_url(f"{platform.gateway}/confirm-email")
@@ -131,6 +134,9 @@ async def test_from_nothing_to_an_email(browser: Browser, platform: Platform) ->
     await confirm.get_by_label("Password", exact=True).fill(PASSWORD)
     await confirm.get_by_role("button", name="Verify this address").click()
     await expect(confirm.get_by_text("nina@example.com is verified")).to_be_visible()
+    await confirm.go_back()
+    await expect(confirm.get_by_role("alert")).to_contain_text("This link does not work")
+    await expect(confirm.get_by_label("Password", exact=True)).to_be_hidden()
 
     await make_topic(nina, "first.steps")
     await page.get_by_role("button", name="Email: never").click()
@@ -146,7 +152,8 @@ async def test_from_nothing_to_an_email(browser: Browser, platform: Platform) ->
     await expect(mail.get_by_text("The first of many.").first).to_be_visible()
     await article.get_by_role("button", name="Acknowledge").click()
     await expect(page.get_by_role("button", name="All read")).to_be_disabled()
-    assert said == []
+    # A link that has ended, of which the page asked, is the one thing that a browser reports here.
+    assert [one for one in said if "/links/check" not in one] == []
     await context.close()
 
 

@@ -12,6 +12,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
 from support.browser import SCHEMES, Person, picture, pictured, sign_up, someone, violations
+from support.mail import link_in_mail
 from support.mail_pictures import RIGHT_TO_LEFT
 from support.patience import until
 from support.platform import PASSWORD, Platform
@@ -45,6 +46,9 @@ END_IS_LINK = """row => {
     return document.elementFromPoint(box.right - 2, box.bottom - 2) === row.querySelector('a');
 }"""
 """Whether the link of a row also takes what is pressed at its end."""
+
+READY = {"reset-password": "New password", "reset-password-ended": "Have another mail sent"}
+"""A text of pages without an email field."""
 
 LINES = "one => Math.round(one.clientHeight / parseFloat(getComputedStyle(one).lineHeight))"
 
@@ -232,14 +236,21 @@ async def test_every_page_is_accessible_and_pictured(
     for what, path, title in (
         ("sign-in", "sign-in", "Sign in"), ("sign-up", "sign-up", "Create your account"),
         ("forgot-password", "forgot-password", "Forgot your password?"),
-        ("reset-password", "reset-password#x", "Choose a new password"),
+        ("reset-password", await link_to_set_a_password(platform, f"{name}@example.com"), "Choose a new password"),
+        ("reset-password-ended", "reset-password#x", "This link does not work any more"),
         ("confirm-email", "confirm-email#x", "Sign in"),
     ):  # fmt: skip
         await page.goto(f"{platform.gateway}/{path}")
         await expect(page).to_have_title(f"{title} · Notifyx")
-        await look_in_each_size(page, what, "New password" if what == "reset-password" else "Email")
+        await look_in_each_size(page, what, READY.get(what, "Email"))
     await signed_out.close()
     assert found == {}, found
+
+
+async def link_to_set_a_password(platform: Platform, email: str) -> str:
+    async with aiohttp.ClientSession() as session:
+        await ok(session.post(f"{platform.api}/password-resets", json={"email": email}))
+    return (await link_in_mail(platform, email, "Set a new password")).removeprefix(f"{platform.gateway}/")
 
 
 async def test_pages_of_the_server_are_accessible_and_lead_back(browser: Browser, platform: Platform) -> None:
@@ -247,7 +258,8 @@ async def test_pages_of_the_server_are_accessible_and_lead_back(browser: Browser
     pages = {
         "mailbox": f"{platform.mailbox}/",
         "docs": f"{platform.api}/docs#publish",
-        "verify": f"{platform.gateway}/verify-email#some",
+        "verify": await link_in_mail(platform, "served@example.com", "Confirm your email address"),
+        "verify-ended": f"{platform.gateway}/verify-email#some",
         "unsubscribe": f"{platform.gateway}/unsubscribe?token=some",
         "acknowledge": f"{platform.gateway}/acknowledge?token=some",
         "lost": f"{platform.gateway}/nowhere",
@@ -259,7 +271,10 @@ async def test_pages_of_the_server_are_accessible_and_lead_back(browser: Browser
     pages["mail"] = f"{platform.mailbox}{await row.get_by_role('link').get_attribute('href')}"
     assert await row.evaluate(END_IS_LINK), "all of a row leads to its mail"
     for what, url in pages.items():
+        await page.goto("about:blank")  # the next may differ behind the number sign alone
         await page.goto(url)
+        if what == "verify-ended":
+            await expect(page.get_by_role("heading", name="This link does not work")).to_be_visible()
         for width in (320, 390):
             await page.set_viewport_size({"width": width, "height": 844})
             assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{what} at {width} px"

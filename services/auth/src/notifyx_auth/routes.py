@@ -84,6 +84,14 @@ def _add_accounts(app: Quart, own: Accounts) -> None:
     async def request_email(wanted: accounts.EmailChangeCall) -> accounts.PendingEmail:
         return await own.request_email(caller(), wanted)
 
+    @handle(app, accounts.CHECK_LINK)
+    async def check_link(wanted: accounts.LinkCheck) -> None:
+        await own.check_link(wanted)
+
+    @handle(app, accounts.CHECK_EMAIL_CHANGE)
+    async def check_email(wanted: accounts.EmailConfirmation) -> accounts.AwaitedEmail:
+        return await own.check_email(caller(), wanted)
+
     @handle(app, accounts.CONFIRM_EMAIL_CHANGE)
     async def confirm_email(wanted: accounts.EmailConfirmation) -> accounts.ChangedEmail:
         return await own.confirm_email(caller(), wanted)

@@ -125,6 +125,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/links/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Can a link in a mail be used
+         * @description With the token from the mail. A link that is wrong, used, replaced or expired is `invalid_link` (400), whichever it is.
+         */
+        post: operations["checkLink"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/me/password": {
         parameters: {
             query?: never;
@@ -169,6 +189,28 @@ export interface paths {
          */
         put: operations["changeEmail"];
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/me/email/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Which address a link would give
+         * @description With the token from the mail, by the user who asked for it; for others it is `invalid_link` (400).
+         *
+         *     The credential needs the scope `manage`.
+         */
+        post: operations["checkNewEmail"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1051,6 +1093,14 @@ export interface components {
             items: components["schemas"]["ApiKey"][];
         };
         /**
+         * AwaitedEmail
+         * @description The address that the caller's account will have once its link is confirmed.
+         */
+        AwaitedEmail: {
+            /** Email */
+            email: string;
+        };
+        /**
          * BatchAnswer
          * @description One answer for each item, in order.
          */
@@ -1690,6 +1740,22 @@ export interface components {
             burst: number;
             /** Window */
             window: number;
+        };
+        /**
+         * LinkCheck
+         * @description The token from a mail, and what its link is for.
+         */
+        LinkCheck: {
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "password_reset" | "verification" | "email_change";
+            /**
+             * Token
+             * Format: password
+             */
+            token: string;
         };
         /**
          * NamedSubscriber
@@ -2551,6 +2617,7 @@ export type Acked = components['schemas']['Acked'];
 export type Acks = components['schemas']['Acks'];
 export type ApiKey = components['schemas']['ApiKey'];
 export type ApiKeys = components['schemas']['ApiKeys'];
+export type AwaitedEmail = components['schemas']['AwaitedEmail'];
 export type BatchAnswer = components['schemas']['BatchAnswer'];
 export type BatchItem = components['schemas']['BatchItem'];
 export type BatchPublished = components['schemas']['BatchPublished'];
@@ -2586,6 +2653,7 @@ export type InboxPage = components['schemas']['InboxPage'];
 export type KeySet = components['schemas']['KeySet'];
 export type Latest = components['schemas']['Latest'];
 export type Limit = components['schemas']['Limit'];
+export type LinkCheck = components['schemas']['LinkCheck'];
 export type NamedSubscriber = components['schemas']['NamedSubscriber'];
 export type NewApiKey = components['schemas']['NewApiKey'];
 export type NewHook = components['schemas']['NewHook'];
@@ -3352,6 +3420,92 @@ export interface operations {
             };
         };
     };
+    checkLink: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LinkCheck"];
+            };
+        };
+        responses: {
+            /** @description It can; it is not spent. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad Request. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests. */
+            429: {
+                headers: {
+                    /** @description Seconds to wait. */
+                    "Retry-After"?: number;
+                    /** @description The limit that was reached: its name, how many at once (q), seconds until as many again (w). */
+                    "RateLimit-Policy"?: string;
+                    /** @description How the caller stands: how many more at once (r), and seconds until there is one more (t). */
+                    RateLimit?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable. */
+            503: {
+                headers: {
+                    /** @description Seconds to wait. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gateway Timeout. */
+            504: {
+                headers: {
+                    /** @description Seconds to wait. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     changePassword: {
         parameters: {
             query?: never;
@@ -3608,6 +3762,106 @@ export interface operations {
                     "RateLimit-Policy"?: string;
                     /** @description How the caller stands: how many more at once (r), and seconds until there is one more (t). */
                     RateLimit?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable. */
+            503: {
+                headers: {
+                    /** @description Seconds to wait. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gateway Timeout. */
+            504: {
+                headers: {
+                    /** @description Seconds to wait. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    checkNewEmail: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EmailConfirmation"];
+            };
+        };
+        responses: {
+            /** @description The new address; the link is not spent. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AwaitedEmail"];
+                };
+            };
+            /** @description Bad Request. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type. */
+            415: {
+                headers: {
                     [name: string]: unknown;
                 };
                 content: {

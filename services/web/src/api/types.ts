@@ -12,6 +12,7 @@ export type {
   HookSecret,
   InboxNotification,
   InboxPage,
+  LinkCheck,
   NewNotification,
   NewPassword,
   NewTopic,

@@ -23,6 +23,12 @@ async def confirm(auth: RunningAuth, who: Principal, token: Any) -> Answer:
     return await auth.call("POST", "/me/email/confirm", {"token": token}, as_=who)
 
 
+async def check(auth: RunningAuth, who: Principal, token: str) -> str:
+    """The address that the link would give, or the code of why there is none."""
+    answer = await auth.call("POST", "/me/email/check", {"token": token}, as_=who)
+    return str(answer.data["email"] if answer.status == 200 else answer.data["code"])
+
+
 async def test_an_address_counts_once_it_is_confirmed_by_its_own_account(database: str) -> None:
     async with running_auth(database) as auth:
         ada = await auth.signed_in(await auth.sign_up())
@@ -36,10 +42,17 @@ async def test_an_address_counts_once_it_is_confirmed_by_its_own_account(databas
         assert (foreign.status, foreign.data["code"]) == (400, "invalid_link")
         reset = (await auth.call("POST", "/password-resets", {"email": "ada@example.org"})).data["token"]
         verify = (await auth.call("POST", "/me/verification", as_=ada)).data["token"]
+        assert [await check(auth, who, token) for who in (ada, ada, mallory)] == [NEW, NEW, "invalid_link"]
+        opened = {"kind": "email_change", "token": token}
+        assert (await auth.call("POST", "/links/check", opened)).status == 204
+        proof = {"kind": "verification", "token": verify}
+        assert (await auth.call("POST", "/links/check", proof)).status == 204
         answers = await asyncio.gather(*(confirm(auth, ada, token) for _ in range(3)))
         assert sorted(answer.status for answer in answers) == [200, 400, 400]
         done = next(answer.data for answer in answers if answer.status == 200)
         assert (done["user"]["email"], done["user"]["email_verified"], done["previous"]) == (NEW, True, "")
+        assert await check(auth, ada, token) == "invalid_link"
+        assert [(await auth.call("POST", "/links/check", one)).status for one in (opened, proof)] == [400, 400]
         old = {"token": reset, "new_password": "something quite new"}
         assert (await auth.call("POST", "/password-resets/complete", old)).status == 400, "a link to the old address"
         assert (await auth.call("POST", "/verify", {"token": verify, "password": PASSWORD})).status == 400

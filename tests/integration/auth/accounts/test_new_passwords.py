@@ -25,12 +25,21 @@ async def use(auth: RunningAuth, token: str, password: str = NEW, **more: bool) 
     return await auth.call("POST", "/password-resets/complete", {"token": token, "new_password": password, **more})
 
 
+async def check(auth: RunningAuth, token: str, kind: str = "password_reset") -> tuple[int, str]:
+    answer = await auth.call("POST", "/links/check", {"kind": kind, "token": token})
+    return answer.status, "" if answer.status == 204 else answer.data["detail"]
+
+
 async def test_a_link_sets_a_password_once_and_ends_what_the_old_one_began(database: str) -> None:
     async with running_auth(database) as auth:
         ada = await auth.sign_up()
         other = await auth.sign_in()
         token = await link(auth, "ADA@example.org")
         assert not await PasswordReset.exists(hash=token), "only its digest is stored"
+        ended = await check(auth, "x")
+        assert ended == (400, "This link is not valid (any more). Ask for a new mail.")
+        assert [await check(auth, token) for _ in range(3)] == [(204, "")] * 3, "a check does not spend it"
+        assert {await check(auth, token, kind) for kind in ("verification", "email_change")} == {ended}
         weak = await use(auth, token, "password123")
         assert (weak.status, weak.data["code"], weak.data["errors"][0]["field"]) == (
             400,
@@ -41,6 +50,7 @@ async def test_a_link_sets_a_password_once_and_ends_what_the_old_one_began(datab
         answers = await asyncio.gather(*(use(auth, token) for _ in range(3)))
         assert sorted(answer.status for answer in answers) == [200, 400, 400]
         assert {answer.data["code"] for answer in answers if answer.status == 400} == {"invalid_link"}
+        assert await check(auth, token) == ended
         assert (await auth.refresh(other.data["refresh_token"])).status == 400
         assert await Device.all().count() == 0
         assert (await auth.sign_in()).status == 400
@@ -55,11 +65,14 @@ async def test_a_link_ends_by_time_by_a_newer_one_and_by_any_new_password(databa
         ada = await auth.signed_in(await auth.sign_up())
         await auth.sign_up("bob@example.org")
         late = await link(auth)
+        assert (await check(auth, late))[0] == 204
         auth.clock.move(minutes=60)
+        assert (await check(auth, late))[0] == 400
         assert (await use(auth, late)).data["code"] == "invalid_link"
         first = await link(auth)
         assert (await auth.call("POST", "/password-resets", {"email": ADA})).status == 429, "the first one stays"
         second = await link(auth)
+        assert [(await check(auth, one))[0] for one in (first, second)] == [400, 204]
         assert (await use(auth, first)).data["code"] == "invalid_link"
         change = {"current_password": PASSWORD, "new_password": NEW}
         assert (await auth.call("PUT", "/me/password", change, as_=ada)).status == 200

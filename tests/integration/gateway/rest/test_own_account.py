@@ -82,11 +82,16 @@ async def test_a_forgotten_password_is_set_by_a_mail_and_nobody_learns_who_has_a
     gate.set()
     token = token_in(await mail_to(box, ADA, "Set a new password"), "reset-password")
     assert sorted(asked) == [ADA, "nobody@example.com"], "both are looked for"
+    links = [{"kind": "password_reset", "token": one} for one in (token, f"{token}x", "nothing")]
+    good, *bad = [await stack.call("POST", "/links/check", json=one) for one in links]
+    assert (good.status, good.raw) == (204, b"")
+    assert [(one.status, one.code) for one in bad] == [(400, "invalid_link")] * 2
     wanted = {"token": token, "new_password": NEW}
     weak = await stack.call("POST", "/password-resets/complete", json={**wanted, "new_password": "password1"})
     assert (weak.status, weak.code, weak.data["errors"][0]["field"]) == (400, "weak_password", "new_password")
     assert (await stack.call("POST", "/password-resets/complete", json=wanted)).status == 204
     assert (await stack.call("POST", "/password-resets/complete", json=wanted)).code == "invalid_link"
+    assert (await stack.call("POST", "/links/check", json=links[0])).raw == bad[0].raw, "used is as wrong"
     assert (await stack.call("GET", "/me", ada)).code == "session_ended"
     assert [await sign_in(stack, ADA, one) for one in (PASSWORD, NEW)] == [400, 200]
     assert "/forgot-password" in await mail_to(box, ADA, "Your password was changed")
@@ -137,7 +142,9 @@ async def test_a_new_address_is_proved_first_and_the_old_one_is_told(stack: Stac
     assert "ada@new.example" in told
     assert "/forgot-password" in told
     assert (await stack.ok("GET", "/me", ada))["email"] == ADA
-    assert (await stack.call("POST", "/me/email/confirm", bob, json={"token": token})).code == "invalid_link"
+    assert await stack.ok("POST", "/me/email/check", ada, json={"token": token}) == {"email": "ada@new.example"}
+    for path in ("/me/email/check", "/me/email/confirm"):
+        assert (await stack.call("POST", path, bob, json={"token": token})).code == "invalid_link"
     user = await stack.ok("POST", "/me/email/confirm", ada, json={"token": token})
     assert (user["email"], user["email_verified"]) == ("ada@new.example", True)
     assert "ada@new.example" in await mail_to(box, ADA, "Your email address was changed")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-from notifyx_auth.accounts import departures, email_changes, new_passwords
+from notifyx_auth.accounts import departures, email_changes, links, new_passwords
 from notifyx_auth.accounts.own_account import CHANGE
 from notifyx_auth.accounts.pending_mails import PendingMails
 from notifyx_auth.base.credential_changes import ChangeLog
@@ -16,9 +16,11 @@ from notifyx_auth.users.passwords import Passwords
 from notifyx_common.clock import Clock
 from notifyx_common.contracts import account_mails
 from notifyx_common.contracts.accounts import (
+    AwaitedEmail,
     ChangedEmail,
     EmailChangeCall,
     EmailConfirmation,
+    LinkCheck,
     NewPassword,
     PasswordChangeCall,
     PasswordReset,
@@ -106,6 +108,18 @@ class Accounts:
                 lifetime=timedelta(hours=self.settings.email_change_hours),
                 now=self.clock.now(),
             )
+
+    async def check_email(self, caller: Principal, wanted: EmailConfirmation) -> AwaitedEmail:
+        """Return the address whose link this is."""
+        async with self.database.guard():
+            return await email_changes.check(
+                caller, wanted.token.get_secret_value(), managed=self.settings.admin_email, now=self.clock.now()
+            )
+
+    async def check_link(self, wanted: LinkCheck) -> None:
+        """Return if a link can be used."""
+        async with self.database.guard():
+            await links.check_link(wanted.kind, wanted.token.get_secret_value(), self.clock.now())
 
     async def confirm_email(self, caller: Principal, wanted: EmailConfirmation) -> ChangedEmail:
         """Give the caller the address whose link this is."""

@@ -20,7 +20,7 @@ from notifyx_auth.base.models import EmailChange, User
 from notifyx_auth.base.secret_formats import digest, email_key
 from notifyx_auth.sessions.password_check import PasswordCheck, lock_checked
 from notifyx_auth.users.users import invalid_email, lock, to_response
-from notifyx_common.contracts.accounts import ChangedEmail, PendingEmail
+from notifyx_common.contracts.accounts import AwaitedEmail, ChangedEmail, PendingEmail
 from notifyx_common.database import CONNECTION
 from notifyx_common.errors import InvalidRequest
 from notifyx_common.logs import get_logger
@@ -69,6 +69,14 @@ async def request(
     return PendingEmail(user=to_response(user), email=email, taken=taken, token=token, expires_at=ends, recorded=True)
 
 
+async def check(caller: Principal, token: str, *, managed: str, now: datetime) -> AwaitedEmail:
+    """Return the address that ``token`` would give ``caller``, and do not spend it.
+
+    Raises :class:`InvalidLink`, :class:`ManagedAccount` and :class:`Forbidden`.
+    """
+    return AwaitedEmail(email=(await _open_change(await own_account(caller, managed), token, now)).email)
+
+
 async def confirm(
     caller: Principal, token: str, *, managed: str, mails: PendingMails, changes: ChangeLog, now: datetime
 ) -> ChangedEmail:
@@ -81,12 +89,7 @@ async def confirm(
     try:
         async with in_transaction(CONNECTION) as transaction:
             user = await lock(found.id)
-            row = await EmailChange.get_or_none(user=user, hash=digest(token), expires_at__gt=now)
-            if row is None:
-                raise InvalidLink(
-                    "This link is not valid (any more), or is for another account than the one that you are signed "
-                    "in with. Ask for a new mail."
-                )
+            row = await _open_change(user, token, now)
             previous = user.email if user.email_verified else ""
             user.email, user.email_key, user.email_verified = row.email, email_key(row.email) or "", True
             await user.save(update_fields=["email", "email_key", "email_verified"])
@@ -98,3 +101,13 @@ async def confirm(
         raise EmailTaken("Another account has this address now. Yours keeps the one that it has.") from None
     log.info("email_changed", user=str(user.id))
     return ChangedEmail(user=to_response(user), previous=previous)
+
+
+async def _open_change(user: User, token: str, now: datetime) -> EmailChange:
+    row = await EmailChange.get_or_none(user=user, hash=digest(token), expires_at__gt=now)
+    if row is None:
+        raise InvalidLink(
+            "This link is not valid (any more), or is for another account than the one that you are signed in with. "
+            "Ask for a new mail."
+        )
+    return row

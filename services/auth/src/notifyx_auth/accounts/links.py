@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from notifyx_auth.base.errors import InvalidLink
 from notifyx_auth.base.models import EmailChange, PasswordReset, User, Verification
 from notifyx_auth.base.secret_formats import digest
+from notifyx_common.contracts.accounts import LinkKind
 from notifyx_common.errors import TooManyRequests
 
 RESEND_AFTER = timedelta(minutes=1)
@@ -50,6 +51,23 @@ async def end_links(user: User) -> None:
     await Verification.filter(user=user).delete()
     await PasswordReset.filter(user=user).delete()
     await EmailChange.filter(user=user).delete()
+
+
+async def check_link(kind: LinkKind, token: str, now: datetime) -> None:
+    """Return if the link of ``token`` can be used, and do not spend it. Raises :class:`InvalidLink`.
+
+    It takes one look at one table, whether or not there is such a link.
+    """
+    wanted = digest(token)
+    match kind:
+        case "password_reset":
+            good = await PasswordReset.exists(hash=wanted, expires_at__gt=now)
+        case "verification":
+            good = await Verification.exists(hash=wanted, expires_at__gt=now, user__email_verified=False)
+        case "email_change":
+            good = await EmailChange.exists(hash=wanted, expires_at__gt=now)
+    if not good:
+        raise invalid_link()
 
 
 def invalid_link() -> InvalidLink:

@@ -86,6 +86,7 @@ def reset_password(
         async with client(url) as notifyx:
             if link:
                 token = hidden("Link from the mail").strip().rpartition("#")[2]
+                await notifyx.check_password_reset(token)
                 await notifyx.reset_password(token, new_password(), end_credentials=end_credentials)
                 writer.result({"changed": True}, "Your password is set. Log in with it: notifyx login.")
                 return

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal, TypeAlias
 
 from pydantic import Field
 
 from notifyx_common.contracts.auth import Email, Name, Secret, User
 from notifyx_common.contracts.call import V1, Call, Model, RequestModel
 from notifyx_common.contracts.sessions import SessionId
+
+LinkKind: TypeAlias = Literal["password_reset", "verification", "email_change"]
+"""What a link in a mail is for: a new password, the proof of an address, the proof of a new address."""
 
 
 class PasswordResetWish(RequestModel):
@@ -85,6 +89,19 @@ class EmailConfirmation(RequestModel):
     token: Secret = Field(max_length=512)
 
 
+class LinkCheck(RequestModel):
+    """The token from a mail, and what its link is for."""
+
+    kind: LinkKind
+    token: Secret = Field(max_length=512)
+
+
+class AwaitedEmail(Model):
+    """The address that the caller's account will have once its link is confirmed."""
+
+    email: str
+
+
 class ChangedEmail(Model):
     """The user with the new address, and the one before; empty if that was never verified."""
 
@@ -119,3 +136,13 @@ REQUEST_EMAIL_CHANGE = Call(
 )
 CONFIRM_EMAIL_CHANGE = Call("POST", f"{V1}/me/email/confirm", EmailConfirmation, ChangedEmail, caller="principal")
 """Raises 409 ``email_taken``."""
+
+CHECK_LINK: Call[LinkCheck, None] = Call(
+    "POST", f"{V1}/links/check", LinkCheck, type(None), idempotent=True, status=204
+)
+"""Spends nothing. Raises 400 ``invalid_link``, as the calls that use the links do."""
+
+CHECK_EMAIL_CHANGE = Call(
+    "POST", f"{V1}/me/email/check", EmailConfirmation, AwaitedEmail, caller="principal", idempotent=True
+)
+"""Spends nothing. Raises 400 ``invalid_link``, as for the link of another account."""

@@ -41,7 +41,7 @@ class Pages:
             f"default-src 'none'; style-src {_source(style)}; img-src data:; "
             "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
         )
-        self._secret_policy = f"{self._policy}; script-src {_source(script)}"
+        self._secret_policy = f"{self._policy}; script-src {_source(script)}; connect-src 'self'"
         self._live_policy = f"{self._policy}; script-src 'self'; connect-src 'self'"
 
     def render(self, template: str, status: int = 200, /, *, live: bool = False, **values: Any) -> Response:
@@ -50,7 +50,10 @@ class Pages:
         return Response(self.text(template, **values), status=status, content_type=HTML, headers=headers)
 
     def behind_link(self, template: str, status: int, /, **values: Any) -> Response:
-        """Return the page of a link whose secret no server sees: it runs the script that reads it, and no other."""
+        """Return the page of a link whose secret no server sees: it runs the script that reads it, and no other.
+
+        The script asks this origin whether the link can be used.
+        """
         headers = {"Content-Security-Policy": self._secret_policy}
         return Response(self.text(template, **values), status=status, content_type=HTML, headers=headers)
 

@@ -50,6 +50,16 @@ class Auth:
         """Set the password of the account that a token was mailed to."""
         return await self._client.send(accounts.RESET_PASSWORD, wanted)
 
+    async def check_link(self, wanted: accounts.LinkCheck) -> None:
+        """Return if the link of a token can be used. Raises ``invalid_link``."""
+        await self._client.send(accounts.CHECK_LINK, wanted)
+
+    async def check_email_change(
+        self, principal: Principal, wanted: accounts.EmailConfirmation
+    ) -> accounts.AwaitedEmail:
+        """Return the address that a token was mailed to, for the caller's account. Raises ``invalid_link``."""
+        return await self._client.send(accounts.CHECK_EMAIL_CHANGE, wanted, principal=principal)
+
     async def change_password(self, principal: Principal, wanted: accounts.PasswordChange) -> calls.User:
         """Set another password for the caller."""
         call = accounts.PasswordChangeCall(wanted, principal.session or "")

@@ -1,7 +1,7 @@
 import "@mantine/core/styles/InlineInput.css";
 import "@mantine/core/styles/PasswordInput.css";
 import "@mantine/core/styles/Switch.css";
-import { Anchor, Button, PasswordInput, Stack, Switch, Text, Title } from "@mantine/core";
+import { Button, Loader, PasswordInput, Stack, Switch, Text, Title } from "@mantine/core";
 import { useMutation } from "@tanstack/react-query";
 import { useState } from "react";
 import { Link } from "wouter";
@@ -10,7 +10,11 @@ import { EntryPage, Slow } from "./EntryPage";
 import { LEAST_PASSWORD, MOST_PASSWORD, resetPassword } from "./entry";
 import { BackToSignIn } from "./ForgotPasswordPage";
 import { problemsOf } from "./problems";
+import { isEnded, useLinkState } from "./useLinkState";
 import { useLinkToken } from "./useLinkToken";
+
+const ENDED =
+  "It was used already, has expired, or was replaced by a newer one. Look for the newest mail with the subject “Set a new password”";
 
 /** Sets a new password with the link from a mail. */
 export default function ResetPasswordPage() {
@@ -26,8 +30,13 @@ function NewPassword({ token, onUsed }: { token: string; onUsed: () => void }) {
     onSuccess: onUsed,
   });
   const wrong = problemsOf(set.error, ["new_password"]);
+  const link = useLinkState("password_reset", token);
   if (set.isSuccess) return <Done />;
-  if (token === "") return <Incomplete />;
+  if (token === "") return <Useless title="This link is not complete" advice="Open the whole link from the mail" />;
+  if (link === "ended" || isEnded(set.error)) {
+    return <Useless title="This link does not work any more" advice={ENDED} />;
+  }
+  if (link === "checking") return <Checking />;
   return (
     <EntryPage title="Choose a new password" aside={<BackToSignIn />}>
       <form
@@ -41,12 +50,7 @@ function NewPassword({ token, onUsed }: { token: string; onUsed: () => void }) {
             Choose a new password
           </Title>
           <Text size="sm">Every device that is signed in to your account is then signed out.</Text>
-          <Problem error={wrong.general}>
-            {" "}
-            <Anchor component={Link} href="/forgot-password" inherit td="underline">
-              Have another mail sent
-            </Anchor>
-          </Problem>
+          <Problem error={wrong.general} />
           <PasswordInput
             label="New password"
             description={`At least ${LEAST_PASSWORD} characters`}
@@ -92,14 +96,22 @@ function Done() {
   );
 }
 
-function Incomplete() {
+function Checking() {
   return (
-    <EntryPage title="This link is not complete" aside={<BackToSignIn />}>
-      <Stack gap="md">
+    <EntryPage title="Choose a new password" aside={<BackToSignIn />}>
+      <Loader size="sm" aria-label="Checking the link" />
+    </EntryPage>
+  );
+}
+
+function Useless({ title, advice }: { title: string; advice: string }) {
+  return (
+    <EntryPage title={title} aside={<BackToSignIn />}>
+      <Stack gap="md" role="alert">
         <Title order={1} size="h3">
-          This link is not complete
+          {title}
         </Title>
-        <Text size="sm">Open the whole link from the mail, or have another mail sent.</Text>
+        <Text size="sm">{advice}, or have another mail sent.</Text>
         <Button component={Link} href="/forgot-password" variant="default" fullWidth>
           Have another mail sent
         </Button>

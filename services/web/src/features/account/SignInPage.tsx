@@ -8,6 +8,8 @@ import { useObservable, useServices } from "@/context/services";
 import { EntryPage, Slow } from "./EntryPage";
 import { LEAST_PASSWORD, MOST_PASSWORD, signUp } from "./entry";
 import { problemsOf } from "./problems";
+import { useLinkState } from "./useLinkState";
+import { useLinkToken } from "./useLinkToken";
 
 /** Sign in, or sign up at /sign-up: every other address asks to sign in first and is kept for afterwards. */
 export default function SignInPage() {
@@ -58,9 +60,7 @@ function Form({ signingUp, confirming }: { signingUp: boolean; confirming: boole
           </Text>
         )}
         {ended !== "" && error === null && <Alert color="gray">{ended}</Alert>}
-        {confirming && error === null && (
-          <Alert color="gray">Sign in as before to confirm the new address of your account.</Alert>
-        )}
+        {confirming && error === null && <Confirming />}
         <Problem error={wrong.general} />
         {signingUp && (
           <TextInput
@@ -111,6 +111,20 @@ function Form({ signingUp, confirming }: { signingUp: boolean; confirming: boole
       </Stack>
     </form>
   );
+}
+
+/** Above the form for who opened the link that confirms a new address, which needs a session. */
+function Confirming() {
+  const [token] = useLinkToken();
+  if (useLinkState("email_change", token) === "ended") {
+    return (
+      <Alert color="yellow" role="alert">
+        This link does not work: it was used already, has expired, or was replaced by a newer one. Sign in to see the
+        address of your account, and to have another mail sent.
+      </Alert>
+    );
+  }
+  return <Alert color="gray">Sign in as before to confirm the new address of your account.</Alert>;
 }
 
 function Aside({ signingUp }: { signingUp: boolean }) {

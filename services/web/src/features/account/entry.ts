@@ -1,6 +1,6 @@
 /** Calls without a session, for who is not signed in. */
 import { fetchInTime, read } from "@/api/http";
-import type { NewPassword, SignedUp } from "@/api/types";
+import type { LinkCheck, NewPassword, SignedUp } from "@/api/types";
 
 export const LEAST_PASSWORD = 8;
 export const MOST_PASSWORD = 256;
@@ -16,6 +16,11 @@ export async function requestPasswordReset(email: string): Promise<void> {
 
 export async function resetPassword(body: NewPassword): Promise<void> {
   await post("/api/v1/password-resets/complete", body);
+}
+
+/** Whether the link of a mail can be used, without spending it: throws `invalid_link` where it cannot. */
+export async function checkLink(body: LinkCheck): Promise<void> {
+  await post("/api/v1/links/check", body);
 }
 
 async function post(path: string, body: object): Promise<unknown> {

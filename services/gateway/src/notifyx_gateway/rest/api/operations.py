@@ -8,8 +8,10 @@ from typing import Any
 from pydantic import BaseModel
 
 from notifyx_common.contracts.accounts import (
+    AwaitedEmail,
     EmailChange,
     EmailConfirmation,
+    LinkCheck,
     NewPassword,
     PasswordChange,
     PasswordResetWish,
@@ -182,6 +184,12 @@ OPERATIONS: tuple[Operation, ...] = (
         "webhooks go on, unless `end_credentials` is true or the address had not been verified.",
     ),
     Operation(
+        "POST", "/api/v1/links/check", "checkLink", "Can a link in a mail be used", "Accounts",
+        {204: ("It can; it is not spent.", "", None)}, (400, 413, 415, 429, 503), {JSON: LinkCheck}, public=True,
+        description="With the token from the mail. A link that is wrong, used, replaced or expired is `invalid_link` "
+        "(400), whichever it is.",
+    ),
+    Operation(
         "PUT", "/api/v1/me/password", "changePassword", "Change one's password", "Accounts",
         {204: ("It is changed; the other sessions have ended.", "", None)}, (400, 403, 409, 413, 415, 429, 503),
         {JSON: PasswordChange}, scope="manage",
@@ -193,6 +201,13 @@ OPERATIONS: tuple[Operation, ...] = (
         {JSON: EmailChange}, scope="manage",
         description="The address changes once the link in the mail is opened and confirmed. The answer is the same "
         "whether another account has that address; the mail to it says so.",
+    ),
+    Operation(
+        "POST", "/api/v1/me/email/check", "checkNewEmail", "Which address a link would give", "Accounts",
+        {200: ("The new address; the link is not spent.", JSON, AwaitedEmail)}, (400, 403, 409, 413, 415, 503),
+        {JSON: EmailConfirmation}, scope="manage",
+        description="With the token from the mail, by the user who asked for it; for others it is `invalid_link` "
+        "(400).",
     ),
     Operation(
         "POST", "/api/v1/me/email/confirm", "confirmEmail", "Confirm one's new address", "Accounts",

@@ -9,6 +9,7 @@ from quart import Blueprint, Response
 from notifyx_common.contracts.accounts import (
     EmailChange,
     EmailConfirmation,
+    LinkCheck,
     NewPassword,
     PasswordChange,
     PasswordResetWish,
@@ -53,10 +54,17 @@ def password_reset_routes(
         request_auth.record("password_reset_requested", "succeeded", subject=wanted.email)
         return Response(status=202)
 
+    @blueprint.post("/links/check")
+    async def check_link() -> Response:
+        await request_auth.limit_token_requests()
+        wanted = await read_model(LinkCheck, SMALL_BODY)
+        await auth.check_link(wanted)
+        return Response(status=204)
+
     @blueprint.post("/password-resets/complete")
     async def reset() -> Response:
-        wanted = await read_model(NewPassword, SMALL_BODY)
         await request_auth.limit_token_requests()
+        wanted = await read_model(NewPassword, SMALL_BODY)
         try:
             user = await auth.reset_password(wanted)
         except NotifyxError as error:
@@ -125,6 +133,11 @@ def own_account_routes(
         mails.wake()
         request_auth.record("email_change_requested", "succeeded", subject=pending.email)
         return Response(status=202)
+
+    @blueprint.post("/me/email/check")
+    async def check_email() -> Response:
+        principal = await request_auth.principal("manage")
+        return json_response(await auth.check_email_change(principal, await read_model(EmailConfirmation, SMALL_BODY)))
 
     @blueprint.post("/me/email/confirm")
     async def confirm_email() -> Response:

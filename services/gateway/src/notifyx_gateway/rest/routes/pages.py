@@ -185,7 +185,7 @@ def _checked(token: str) -> str | None:
 
 
 def _verify_page(pages: Pages, token: str, problem: str = "", status: int = 200) -> Response:
-    return pages.behind_link("verify.html", status, token=token, problem=problem)
+    return pages.behind_link("verify.html", status, token=token, problem=problem, ended=_USED)
 
 
 async def _release(store: Store, user: str) -> str:

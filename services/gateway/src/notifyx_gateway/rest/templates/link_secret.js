@@ -11,6 +11,17 @@ for (const field of fields) {
 }
 document.getElementById("incomplete").hidden = secret !== "";
 
+// Whoever can only be refused is told before they type. What else goes wrong is said by the answer to the form.
+async function check() {
+  const body = JSON.stringify({ kind: "verification", token: secret });
+  const headers = { "Content-Type": "application/json" };
+  const answer = await fetch("/api/v1/links/check", { method: "POST", headers, body });
+  if (answer.status !== 400 || (await answer.json()).code !== "invalid_link") return;
+  document.getElementById("link").hidden = true;
+  document.getElementById("ended").hidden = false;
+}
+if (secret !== "") check().catch(() => undefined);
+
 for (const button of document.querySelectorAll("button[aria-controls]")) {
   const field = document.getElementById(button.getAttribute("aria-controls"));
   button.hidden = false;
