@@ -188,6 +188,7 @@ async def test_what_is_removed_before_its_delivery_is_not_silent(browser: Browse
         await call(platform, saul, "PATCH", "/topics/losses.missing", {"visibility": "private"})
         await expect(tess.page.get_by_text("You may no longer read this topic, or it is gone.")).to_be_visible()
         await expect(tess.page.get_by_role("article")).to_have_count(0)
+        await expect(saul.page.get_by_text("Private", exact=True)).to_be_visible()
 
 
 async def test_what_a_deleted_topic_refuses_goes_to_another(browser: Browser, platform: Platform) -> None:
@@ -196,7 +197,11 @@ async def test_what_a_deleted_topic_refuses_goes_to_another(browser: Browser, pl
         await call(platform, remy, "PATCH", "/topics/losses.other", {"paused": True})
         await remy.go("/topics/losses.other")
         await expect(remy.page.get_by_text("This topic is paused: nothing can be published")).to_be_visible()
+        await expect(remy.page.get_by_text("Paused", exact=True)).to_be_visible()
+        await remy.live()
         await call(platform, remy, "PATCH", "/topics/losses.other", {"paused": False})
+        await expect(remy.page.get_by_text("Paused", exact=True)).to_have_count(0)
+        await expect(remy.page.get_by_role("button", name="Publish")).to_be_visible()
         await shared_topic(platform, "losses.deleted", remy)
         page = remy.page
         await page.get_by_role("button", name="Publish").click()

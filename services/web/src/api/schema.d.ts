@@ -1328,6 +1328,11 @@ export interface components {
             can_publish: boolean;
             /** Can Manage */
             can_manage: boolean;
+            /**
+             * Version
+             * @default
+             */
+            version?: string;
             /** Names */
             names: {
                 [key: string]: string;
@@ -2461,6 +2466,9 @@ export interface components {
         /**
          * Topic
          * @description A topic, as shown to a reader; ``resource`` names the NotifyxTopic that owns it.
+         *
+         *     ``version`` is that of its settings, to be compared with those that sockets are told; empty from a store of the
+         *     previous release.
          */
         Topic: {
             /** Id */
@@ -2499,6 +2507,11 @@ export interface components {
             can_publish: boolean;
             /** Can Manage */
             can_manage: boolean;
+            /**
+             * Version
+             * @default
+             */
+            version?: string;
         };
         /**
          * TopicPatch

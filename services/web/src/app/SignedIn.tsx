@@ -7,7 +7,7 @@ import { notify, notifyError } from "@/components/notify";
 import { loadPartsSoon } from "@/components/parts";
 import { Waiting } from "@/components/Waiting";
 import { Leaving, LeavingContext } from "@/context/leaving";
-import { datedSubscriptionsQuery, meQuery, problemOf, useChangesElsewhere } from "@/context/queries";
+import { datedSubscriptionsQuery, meQuery, problemOf, topicQuery, useChangesElsewhere } from "@/context/queries";
 import { OwnContext, useObservable, useServices } from "@/context/services";
 import { type Arrivals, Live } from "@/model/live";
 import { plural, timeZone } from "@/model/text";
@@ -81,6 +81,16 @@ function useLiveOf(user: User): Live | null {
   useEffect(() => {
     const made = new Live(user, config.socket_url, session, api, {
       subscriptionsChanged: () => void queries.invalidateQueries({ queryKey: ["subscriptions"] }),
+      settings: (topic, version, changed) => {
+        // A window that nobody sees reads them once it is looked at. Where they are edited they stay as they were read.
+        const refetchType = document.visibilityState === "hidden" ? ("none" as const) : ("active" as const);
+        const { queryKey } = topicQuery(api, topic);
+        const shown = queries.getQueryData(queryKey);
+        if (shown !== undefined && (version === "" || shown.version !== version)) {
+          void queries.invalidateQueries({ queryKey, exact: true, refetchType });
+        }
+        if (changed) void queries.invalidateQueries({ queryKey: ["topics"], refetchType });
+      },
       topicsChanged: () => void queries.invalidateQueries({ queryKey: ["topics"] }),
       arrivals: announce,
       refused: notifyError,

@@ -11,6 +11,7 @@ import { Alerter } from "./alerter";
 import { Drafts } from "./drafts";
 import { InboxFeed } from "./inboxFeed";
 import { Outbox } from "./sender";
+import { SettingsNews, type Tell } from "./settingsNews";
 import { type Sent, sentOnceMore } from "./thread";
 import { type FeedEvents, type FeedStatus, TopicFeed } from "./topicFeed";
 import { among, type Counts, counted, moved, PushTimes, UNKNOWN } from "./unread";
@@ -32,6 +33,8 @@ const NONE_ARRIVED: Arrivals = { count: 0, missing: 0, restored: false };
 export interface LiveWants {
   /** The set of subscriptions may have changed. */
   subscriptionsChanged(): void;
+  /** The settings of a topic that is followed have a version. */
+  settings: Tell;
   /** A topic that was followed is gone. */
   topicsChanged(): void;
   arrivals(arrivals: Arrivals): void;
@@ -65,6 +68,7 @@ export class Live implements FeedEvents {
   readonly #cleanup: (() => void)[] = [];
   #subscribed: ReadonlySet<string> = new Set();
   #followed = new Map<string, () => void>();
+  readonly #settings: SettingsNews;
   #arrivals: Arrivals = NONE_ARRIVED;
   #arrivalsTimer: ReturnType<typeof setTimeout> | undefined;
 
@@ -72,6 +76,7 @@ export class Live implements FeedEvents {
     this.#user = user;
     this.#api = api;
     this.#wants = wants;
+    this.#settings = new SettingsNews(wants.settings);
     this.ownInbox = `user:${user.id}`;
     this.connection = new Connection(socketUrl, session);
     const events = {
@@ -182,7 +187,8 @@ export class Live implements FeedEvents {
   close(): void {
     for (const undo of this.#cleanup) undo();
     clearTimeout(this.#arrivalsTimer);
-    for (const part of [this.outbox, this.alerter, this.inbox, this.unreadInbox, this.connection]) part.close();
+    for (const part of [this.#settings, this.outbox, this.alerter, this.inbox, this.unreadInbox, this.connection])
+      part.close();
   }
 
   // What feeds tell
@@ -257,6 +263,10 @@ export class Live implements FeedEvents {
     if (!this.isSubscribed(topic)) return;
     this.inbox.refreshSoon();
     this.unreadInbox.refreshSoon();
+  }
+
+  settings(topic: string, version: string): void {
+    this.#settings.heard(topic, version);
   }
 
   gone(topic: string): void {

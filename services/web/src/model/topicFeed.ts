@@ -6,7 +6,7 @@ import { historyPage } from "@/api/pages";
 import type { AckState, Notification } from "@/api/types";
 import { Batcher } from "@/socket/batcher";
 import type { Connection } from "@/socket/connection";
-import type { AckedPush, JoinReply, MissingPush, Refusal } from "@/socket/messages";
+import type { AckedPush, JoinReply, MissingPush, Refusal, TopicChangedPush } from "@/socket/messages";
 import type { Ack } from "./acks";
 import { begun, EMPTY, type Feed, nextBefore, older, pushedAll, withoutRemoved } from "./feed";
 
@@ -25,6 +25,8 @@ export interface FeedEvents {
   removed(topic: string, firstSeq: number): void;
   /** Joined without a position: something may have come before. */
   began(topic: string): void;
+  /** The settings of the topic have this `version`; empty where the server does not know it. */
+  settings(topic: string, version: string): void;
   gone(topic: string): void;
 }
 
@@ -68,6 +70,7 @@ export class TopicFeed {
       events.setUnread(topic, push.unread, push.expired);
     });
     this.channel.on("missing", ({ missing }: MissingPush) => events.caughtUp(topic, missing, false));
+    this.channel.on("topic_changed", ({ version }: TopicChangedPush) => events.settings(topic, version));
     this.channel.on("topic_deleted", () => {
       this.status.set({ joined: false, refused: "", deleted: true, lost: false });
       events.gone(topic);
@@ -130,6 +133,7 @@ export class TopicFeed {
   }
 
   #joined(reply: JoinReply): void {
+    if (reply.version) this.#events.settings(this.topic, reply.version);
     this.status.set({ joined: true, refused: "", deleted: false, lost: false });
     const since = this.#since;
     if (since !== undefined && reply.last_seq < since) {

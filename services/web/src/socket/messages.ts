@@ -14,6 +14,8 @@ export interface JoinReply {
   readonly expired?: number;
   readonly subscribed: boolean;
   readonly revision?: number;
+  /** Of the topic's settings. */
+  readonly version?: string;
 }
 
 export interface AckedPush {
@@ -22,6 +24,11 @@ export interface AckedPush {
   readonly unread: number;
   readonly expired?: number;
   readonly revision?: number;
+}
+
+/** Somebody changed the settings of the topic. */
+export interface TopicChangedPush {
+  readonly version: string;
 }
 
 export interface UnreadPush {

@@ -47,6 +47,11 @@ def sent(channel: Channel) -> list[str]:
     return [payload["to"] for event, payload in channel.events if event == "sent" and payload["to"] is not None]
 
 
+def versions(channel: Channel) -> list[str]:
+    """The versions of the topic's settings that the channel was told."""
+    return [payload["version"] for event, payload in channel.events if event == "topic_changed"]
+
+
 async def create(client: PhoenixClient, name: str) -> Channel:
     me = await client.channel("user:me")
     await me.push("create_topic", {"name": name})
@@ -151,8 +156,21 @@ async def test_reading_can_be_taken_away(gateways: tuple[Gateway, Gateway], repl
     async with PhoenixClient(one.url, "user.ann") as ann, PhoenixClient(two.url, "user.bob") as bob:
         hers = await create(ann, "news")
         his = await bob.channel("topic:news")
+        before = hers.state["version"]
+        assert before == his.state["version"] != ""
+        for number in range(5):
+            change = {"title": f"News {number}", "paused": number % 2 == 1}
+            await replica.ok("PATCH", "/topics/news", user("ann"), change)
+        now = (await hers.join())["version"]
+        assert (await replica.ok("GET", "/topics/news", user("ann")))["version"] == now
+        await his.until(lambda c: versions(c)[-1:] == [now])
+        told, seen = versions(his), len(versions(hers))
+        assert before not in told
+        assert len(set(told)) == len(told) <= 5, "each once, and not all of those in between"
         await replica.ok("PATCH", "/topics/news", user("ann"), {"visibility": "private"})
         await his.until(lambda c: c.events[-1:] == [("phx_error", {})])
+        assert versions(his) == told, "nothing of settings by which he may not read"
+        await hers.until(lambda c: len(versions(c)) > seen)
         assert (await hers.push("publish", {"body": "still here"}))["seq"] == 1
         with pytest.raises(Refused, match="not found"):
             await his.join()

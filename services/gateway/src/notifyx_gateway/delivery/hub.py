@@ -145,19 +145,21 @@ class Hub:
         behind = self._told.since((sink.principal.id, state.name), asked_at)
         other = bool(result.version and state.version and result.version != state.version)
         if behind or other:
-            self.check([sink], send_position=behind)
+            self.check([sink], send_position=behind, send_version=other)
         progress = _progress_of(result, since)
         if other and not state.public:
             state.held[sink] = progress
         else:
             self._fanout.attach(state, sink, progress)
 
-    def check(self, sinks: Iterable[Sink], *, send_position: bool = False) -> None:
+    def check(self, sinks: Iterable[Sink], *, send_position: bool = False, send_version: bool = False) -> None:
         """Begin to check again whether the sinks may read; those that may not are dropped.
 
-        With ``send_position``, the others are sent their positions.
+        With ``send_position``, the others are sent their positions; with ``send_version``, the version of the topic's
+        settings. Of several that follow each other during a check, only the last is sent.
         """
-        self._checks.spawn("join check", self._recheck_permissions(sinks, send_position=send_position))
+        check = self._recheck_permissions(sinks, send_position=send_position, send_version=send_version)
+        self._checks.spawn("join check", check)
 
     def detach(self, sink: Sink) -> None:
         """Stop delivering to ``sink``; do nothing if it is not attached."""
@@ -263,7 +265,7 @@ class Hub:
             for sink in sinks:
                 state.hold(sink)
         if sinks:
-            self.check(sinks)
+            self.check(sinks, send_version=True)
 
     def on_connected(self) -> None:
         self._connects += 1
@@ -321,7 +323,7 @@ class Hub:
         for observer in tuple(self._observed.get(topic, ())):
             observer.rows_changed(topic)
 
-    async def _recheck_permissions(self, sinks: Iterable[Sink], *, send_position: bool) -> None:
+    async def _recheck_permissions(self, sinks: Iterable[Sink], *, send_position: bool, send_version: bool) -> None:
         groups: dict[tuple[str, Principal], list[Sink]] = {}
         for sink in sinks:
             groups.setdefault((sink.store_topic, sink.principal), []).append(sink)
@@ -342,7 +344,7 @@ class Hub:
                     # after a later connect.
                     newest = connect == self._connects and not self._told.since((principal.id, topic), asked)
                     self._apply_check(topic, present, answer, send_position, newest)
-                    self._release(topic, present, versions.get(topic))
+                    self._release(topic, present, versions.get(topic), send_version=send_version)
                     continue
                 # Not found: deleted, which the feed is about to report, or no longer visible to this principal.
                 once = isinstance(answer, NotFound) and (topic, principal) not in missing
@@ -379,12 +381,14 @@ class Hub:
                 if topic == inbox_topic(sink.principal.id):
                     sink.sent(None)
 
-    def _release(self, topic: str, sinks: list[Sink], version: str | None) -> None:
+    def _release(self, topic: str, sinks: list[Sink], version: str | None, *, send_version: bool) -> None:
         """Deliver again to sinks that may read; the check began when the topic had settings of ``version``."""
         state = self._topics.get(topic)
         # Those of a newer version are being checked.
         if state is not None and state.version == version:
             for sink in sinks:
+                if send_version:
+                    sink.changed(version)
                 self._fanout.release(state, sink)
 
     def _schedule_unwatch(self, state: TopicState) -> None:

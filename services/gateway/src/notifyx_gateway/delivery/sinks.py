@@ -76,6 +76,10 @@ class Sink(Protocol):
         """
         ...
 
+    def changed(self, version: str) -> None:
+        """Handle other settings of the topic, of ``version``, by which the sink's user may still read it."""
+        ...
+
     def deleted(self) -> None:
         """Handle the deletion of the topic; the sink has been detached."""
         ...

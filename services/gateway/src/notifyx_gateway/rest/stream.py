@@ -121,6 +121,9 @@ class EventStream:
     def sent(self, to: str | None) -> None:
         """A stream has one topic, and no threads."""
 
+    def changed(self, version: str) -> None:
+        """A stream carries what is published, and no settings."""
+
     def deleted(self) -> None:
         self.end("topic_deleted", {"topic": self._topic})
 

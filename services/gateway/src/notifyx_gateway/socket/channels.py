@@ -114,6 +114,7 @@ class StoreChannel:
             "expired": result.expired,
             "subscribed": result.subscribed,
             "revision": result.revision,
+            "version": result.version,
         }
 
     def on_live(self) -> None:
@@ -184,6 +185,9 @@ class StoreChannel:
 
     def sent(self, to: str | None) -> None:
         """Only the user's own channel has threads."""
+
+    def changed(self, version: str) -> None:
+        self.push("topic_changed", {"topic": self.store_topic, "version": version})
 
     def deleted(self) -> None:
         self.push("topic_deleted", {"topic": self.store_topic})

@@ -113,4 +113,5 @@ def view(row: Any, principal: Principal) -> Topic:
         and "publish" in principal.scopes
         and principal.covers_topic(topic.name),
         can_manage=manages and "manage" in principal.scopes and principal.covers_topic(topic.name),
+        version=topic.version.id,
     )

@@ -41,7 +41,11 @@ class TopicPatch(RequestModel):
 
 
 class Topic(Model):
-    """A topic, as shown to a reader; ``resource`` names the NotifyxTopic that owns it."""
+    """A topic, as shown to a reader; ``resource`` names the NotifyxTopic that owns it.
+
+    ``version`` is that of its settings, to be compared with those that sockets are told; empty from a store of the
+    previous release.
+    """
 
     id: str
     name: str
@@ -59,6 +63,7 @@ class Topic(Model):
     created_at: datetime
     can_publish: bool
     can_manage: bool
+    version: str = ""
 
 
 class Topics(Model):
