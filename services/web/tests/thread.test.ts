@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { ThreadNotification } from "@/api/types";
-import { together } from "@/model/thread";
+import { isUserId, together } from "@/model/thread";
 import { note } from "./notifications";
 
 const ADA = { id: "ada", name: "Ada" };
@@ -40,4 +40,9 @@ describe("a thread", () => {
     expect(seqs(false)).toEqual([2, 9]);
     expect(seqs(true)).toEqual([8, 2, 9]);
   });
+});
+
+it("tells ids that say nothing to a reader from those of programs", () => {
+  expect(isUserId("0192f0c1-3c5e-7a31-9d3e-0a1b2c3d4e5f")).toBe(true);
+  for (const id of ["bob", "system:serviceaccount:prod:deployer", ""]) expect(isUserId(id)).toBe(false);
 });

@@ -16,6 +16,11 @@ export function timesSent(sent: Sent, other?: string): number {
   return [...sent.values()].reduce((sum, times) => sum + times, 0);
 }
 
+/** Whether `id` is that of a person, which says nothing to a reader. */
+export function isUserId(id: string): boolean {
+  return /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(id);
+}
+
 export interface Loaded {
   /** The newest first, each ascending by time. */
   readonly pages: readonly (readonly ThreadNotification[])[];

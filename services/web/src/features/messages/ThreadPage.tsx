@@ -47,6 +47,7 @@ function Thread({ other, feed }: { other: string; feed: TopicFeed }) {
   const book = useObservable(live.book);
   const now = useNow();
   const own = other === user.id;
+  const whom = own ? "yourself" : (name ?? "this person");
   const isUnread = (item: (typeof items)[number]) =>
     item.topic === live.ownInbox && !isAcked(book, item.topic, item.seq);
   const unread = items.filter(isUnread).map((item) => item.seq);
@@ -68,7 +69,7 @@ function Thread({ other, feed }: { other: string; feed: TopicFeed }) {
   return (
     <>
       <PageHeader
-        title={own ? "Yourself" : name}
+        title={own ? "Yourself" : (name ?? (query.isSuccess ? "New conversation" : "Conversation"))}
         unread={unread.length}
         note={<Link href="/messages">Direct messages</Link>}
       >
@@ -96,7 +97,7 @@ function Thread({ other, feed }: { other: string; feed: TopicFeed }) {
               description="What you write below is the first."
             />
           )}
-          <div role="log" aria-label={`Messages with ${own ? "yourself" : name}`} className={classes.messages}>
+          <div role="log" aria-label={`Messages with ${whom}`} className={classes.messages}>
             {items.map((item) => (
               <Bubble
                 key={place(item)}
@@ -125,7 +126,7 @@ function Thread({ other, feed }: { other: string; feed: TopicFeed }) {
           </div>
         </div>
       </div>
-      <Reply key={other} other={other} name={own ? "yourself" : name} />
+      <Reply key={other} other={other} name={whom} />
     </>
   );
 }

@@ -4,7 +4,7 @@ import { threadQuery } from "@/context/queries";
 import { useObservable, useOwn, useServices } from "@/context/services";
 import type { Message } from "@/model/outbox";
 import { messagesTo } from "@/model/outbox";
-import { timesSent, together } from "@/model/thread";
+import { isUserId, timesSent, together } from "@/model/thread";
 import type { TopicFeed } from "@/model/topicFeed";
 import { useLately } from "./useLately";
 
@@ -23,7 +23,10 @@ export function useThread(other: string, feed: TopicFeed) {
     return together({ pages, complete: !hasNextPage }, pushed, other, user.id);
   }, [data, hasNextPage, pushed, other, user.id]);
   const theirs = items.find((item) => !item.sent);
-  return { query, items, name: data?.pages[0]?.name || theirs?.publisher.name || other };
+  const name = data?.pages[0]?.name || theirs?.publisher.name;
+  // Who has no account has a readable id; and with messages, one without a name is known by the id alone.
+  const known = name || (!isUserId(other) || items.length > 0 ? other : undefined);
+  return { query, items, name: known };
 }
 
 /** What was written to `other` and is not in the thread yet; one that was sent stays until it is. */
