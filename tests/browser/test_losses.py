@@ -248,7 +248,7 @@ async def test_a_list_that_could_not_be_loaded_loads_by_itself(browser: Browser,
 
         await quin.page.route("**/api/v1/inbox?*", refuse, times=2)
         await quin.go("/inbox")
-        await expect(quin.page.get_by_role("alert")).to_contain_text("The server cannot be reached.")
+        await expect(quin.page.get_by_role("main")).to_contain_text("The server cannot be reached.")
         await expect(quin.page.get_by_role("article", name="There all the time")).to_be_visible()
         assert len(refused) == 2
 
@@ -270,8 +270,13 @@ async def test_what_is_not_known_is_not_none(browser: Browser, platform: Platfor
         await ruth.go("/inbox")
         await expect(page.get_by_text("The server has not answered yet.")).to_be_visible()
         answering.set()
-        await expect(page.get_by_role("alert")).to_contain_text("Topics cannot be reached at the moment.")
+        told = page.get_by_text("Topics cannot be reached at the moment.")
+        await expect(told).to_be_visible()
         await expect(page.get_by_text("Unread: not known yet")).to_be_visible()
+        for place in ("Loading your topics", "Loading older notifications"):
+            await expect(page.get_by_label(place)).to_be_visible()
+        assert await told.count() == 1, "said once for all parts"
+        await expect(page.get_by_role("button", name="Try again")).to_have_count(1)
         await expect(page.get_by_text("Partly working")).to_be_visible()
         for claim in ("Nothing unread", "No topics yet", "Nothing here yet", "Live"):
             assert await page.get_by_text(claim, exact=True).count() == 0, claim
@@ -279,6 +284,8 @@ async def test_what_is_not_known_is_not_none(browser: Browser, platform: Platfor
         await expect(page.get_by_role("main")).to_contain_text("Topics cannot be reached at the moment.")
         assert await page.get_by_text("There are no topics yet").count() == 0
         await page.unroute_all()
+        await page.get_by_role("button", name="Try again").click()
+        await expect(told).to_have_count(0)
         await ruth.live()
         await expect(page.get_by_role("link", name="deploys", exact=True)).to_be_visible()
         await page.get_by_role("link", name="Inbox").click()

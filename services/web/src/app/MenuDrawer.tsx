@@ -1,6 +1,7 @@
 import "@mantine/core/styles/Drawer.css";
 import { Drawer } from "@mantine/core";
 import { Brand } from "@/components/Brand";
+import { TroublesContext } from "@/components/troubles";
 import { Navigation } from "./Navigation";
 import classes from "./Navigation.module.css";
 
@@ -15,7 +16,10 @@ export default function MenuDrawer({ onClose, find }: { onClose: () => void; fin
       lockScroll={false}
       classNames={{ content: classes.drawer, body: classes.drawerBody }}
     >
-      <Navigation onGo={onClose} find={find} />
+      {/* It covers the page, and says for itself what it cannot show. */}
+      <TroublesContext value={null}>
+        <Navigation onGo={onClose} find={find} />
+      </TroublesContext>
     </Drawer>
   );
 }

@@ -2,11 +2,12 @@ import { ActionIcon } from "@mantine/core";
 import { useDisclosure, useHotkeys, useMediaQuery } from "@mantine/hooks";
 import { IconMenu2 } from "@tabler/icons-react";
 import { useQuery } from "@tanstack/react-query";
-import { Suspense, useEffect, useRef, useState } from "react";
+import { Suspense, useEffect, useMemo, useRef, useState } from "react";
 import { Link, Redirect, Route, Switch, useLocation } from "wouter";
 import { Brand } from "@/components/Brand";
 import { Fallible } from "@/components/Fallible";
 import { offlinePart } from "@/components/parts";
+import { Troubles, TroublesContext } from "@/components/troubles";
 import { emailQuery } from "@/context/queries";
 import { useObservable, useOwn, useServices } from "@/context/services";
 import { usePageKey } from "@/context/usePageKey";
@@ -16,6 +17,7 @@ import { ConnectionBadge } from "./ConnectionBadge";
 import { Navigation } from "./Navigation";
 import { NotFound } from "./NotFound";
 import classes from "./Shell.module.css";
+import { Troubled } from "./Troubled";
 
 const KeySheet = offlinePart(() => import("./KeySheet"));
 const MenuDrawer = offlinePart(() => import("./MenuDrawer"));
@@ -35,15 +37,18 @@ const ApiKeysPage = offlinePart(() => import("@/features/account/ApiKeysPage"));
 
 export function Shell() {
   const narrow = useMediaQuery("(max-width: 52em)", window.innerWidth < 832) ?? false;
+  const troubles = useMemo(() => new Troubles(), []);
   return (
-    <div className={classes.shell} data-narrow={narrow || undefined}>
-      <a href="#main" className={classes.skip}>
-        Skip to the content
-      </a>
-      {narrow ? <TopBar /> : <Sidebar />}
-      <Content />
-      <Keys />
-    </div>
+    <TroublesContext value={troubles}>
+      <div className={classes.shell} data-narrow={narrow || undefined}>
+        <a href="#main" className={classes.skip}>
+          Skip to the content
+        </a>
+        {narrow ? <TopBar /> : <Sidebar />}
+        <Content />
+        <Keys />
+      </div>
+    </TroublesContext>
   );
 }
 
@@ -115,7 +120,7 @@ function EmailStopped() {
   const { api } = useServices();
   if (useQuery(emailQuery(api)).data?.state !== "stopped") return null;
   return (
-    <p className={classes.stopped} role="status">
+    <p className={classes.notice} role="status">
       You get no more email: your mail server refuses your address. <Link href="/account">What to do</Link>
     </p>
   );
@@ -133,6 +138,7 @@ function Content() {
   return (
     <main id="main" className={classes.main} ref={main} tabIndex={-1}>
       {location !== "/account" && <EmailStopped />}
+      <Troubled />
       <Fallible key={location}>
         <Suspense>
           <Switch>

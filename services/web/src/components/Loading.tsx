@@ -1,4 +1,5 @@
 import { Loader } from "@mantine/core";
+import { useTold } from "./troubles";
 import { unknownWords, useSlow } from "./useSlow";
 import classes from "./Waiting.module.css";
 
@@ -7,16 +8,22 @@ interface Props {
   label: string;
   /** Why the last try failed; empty where none did. */
   problem?: string | undefined;
+  /** Tries again now what is no query. */
+  again?: () => void;
 }
 
-/** In place of what is not known yet: that it is loaded, and before long in words that it is not known, and why. */
-export function Loading({ label, problem = "" }: Props) {
+/**
+ * In place of what is not known yet: that it is loaded. Before long the page says in words that it is not known, and why,
+ * once for all that it does not know.
+ */
+export function Loading({ label, problem = "", again }: Props) {
   const slow = useSlow();
   const words = unknownWords(problem, slow);
+  const told = useTold(words, again);
   return (
     <div className={classes.loading}>
       <Loader size="sm" aria-label={label} />
-      {words !== "" && <span role="status">{words} It is tried again by itself.</span>}
+      {words !== "" && !told && <span role="status">{words} It is tried again by itself.</span>}
     </div>
   );
 }

@@ -56,7 +56,7 @@ export function FeedList(props: Props) {
   const scroller = useRef<HTMLDivElement>(null);
   const [expanded, setExpanded] = useState<ReadonlySet<string>>(new Set());
   const { shown, held, release, onScroll } = useHeldBack(items, scroller);
-  const { problem, loading } = useOlder(shown.length, complete, loadOlder);
+  const { problem, passes, loading } = useOlder(shown.length, complete, loadOlder);
   const virtual = useVirtualizer({
     count: shown.length,
     getScrollElement: () => scroller.current,
@@ -187,8 +187,10 @@ export function FeedList(props: Props) {
           </div>
         )}
         {shown.length === 0 && complete && <div className={classes.empty}>{empty}</div>}
-        {loading.active && problem === "" && <Loading label="Loading older notifications" />}
-        {problem !== "" && (
+        {(passes || (loading.active && problem === "")) && (
+          <Loading label="Loading older notifications" problem={problem} again={loading.start} />
+        )}
+        {problem !== "" && !passes && (
           <div className={classes.more} role="alert">
             {problem}
             <Button size="compact-sm" variant="default" loading={loading.active} onClick={loading.start}>
@@ -252,5 +254,7 @@ function useOlder(count: number, complete: boolean, loadOlder: () => Promise<voi
   useEffect(() => {
     if (count === 0 && !complete && !active && failure === null) start();
   }, [count, complete, active, failure, start]);
-  return { problem: failure === null ? "" : sentence(failure.error), loading: { start, active } };
+  const problem = failure === null ? "" : sentence(failure.error);
+  const passes = failure?.error instanceof ApiError && failure.error.passes;
+  return { problem, passes, loading: { start, active } };
 }

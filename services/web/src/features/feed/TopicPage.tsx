@@ -9,7 +9,9 @@ import { Fallible } from "@/components/Fallible";
 import { notifyError } from "@/components/notify";
 import { PageHeader } from "@/components/PageHeader";
 import { offlinePart } from "@/components/parts";
-import { subscriptionsQuery, topicQuery } from "@/context/queries";
+import { useTold } from "@/components/troubles";
+import { unknownWords } from "@/components/useSlow";
+import { problemOf, subscriptionsQuery, topicQuery } from "@/context/queries";
 import { useObservable, useOwn, useServices } from "@/context/services";
 import { Pending } from "@/features/publish/Pending";
 import { useComposing } from "@/features/publish/useComposing";
@@ -31,6 +33,8 @@ export default function TopicPage({ name, seq }: { name: string; seq?: number | 
   const { api } = useServices();
   const topic = useQuery(topicQuery(api, name));
   const feed = useTopicFeed(name);
+  // One that is refused for good takes the page's place.
+  useTold(topic.error === null ? unknownWords(problemOf(topic), false) : "");
   if (feed === null) return null;
   return <Page name={name} feed={feed} seq={seq} topic={topic.data} problem={topic.error} />;
 }
