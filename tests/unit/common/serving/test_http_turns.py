@@ -62,6 +62,8 @@ async def test_who_sends_one_request_goes_before_those_who_sent_many() -> None:
         before = len(done)
         await works(turns, clock, "other", done)
         assert len(done) - before <= 120, "what has begun, and a round"
+    usage = turns.usage()
+    assert (usage.used > 0, usage.used <= usage.limit, usage.waiting) == (True, True, turns.waiting)
     assert turns.waiting
     await asyncio.gather(*flood)
     assert (turns.waiting, len(done)) == (0, 503)

@@ -150,6 +150,8 @@ class HttpConnection:
             return False
         if data and self._turns.over():
             await self._take_turn(data)
+            if self._output.is_closing:
+                return True  # nobody is there for an answer
         if self._lingering:
             self._discard(data)
             return True
@@ -259,6 +261,7 @@ class HttpConnection:
         self._deadlines.request_began()
 
     def _became_idle(self) -> None:
+        self._turn_key = ""  # the next request may be another client's, behind a proxy
         self._connections.idle(self)
         if self._output.is_closing:
             self._protocol.drop_received()  # nobody is there for further answers

@@ -22,6 +22,7 @@ from time import perf_counter
 
 from notifyx_common.limiting.addresses import client_address
 from notifyx_common.limiting.flow_queue import FlowQueue
+from notifyx_common.metrics import PoolUsage
 
 SLICE = 0.004
 SHARED_SLICE = 0.001
@@ -90,6 +91,10 @@ class RequestTurns:
         # It may be long ago that the time was over: another slice, at whose end it is known whether this round goes on.
         self._begin(now)
         return False
+
+    def usage(self) -> PoolUsage:
+        """Return how many were begun in the last round, and how many wait."""
+        return PoolUsage(self._begun if self._in_rounds else 0, MAX_BEGUN, self.waiting)
 
     def key(self, peer: str, data: bytes) -> str:
         """Return whose turns a request from ``peer`` takes, with whose head ``data`` begins."""

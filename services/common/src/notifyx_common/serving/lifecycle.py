@@ -102,6 +102,7 @@ class Node(Generic[S]):
             "http_connections", self.http_limits, self.metrics, limit_of=self.connection_limit
         )
         self.turns = RequestTurns(self.client_address)
+        self.metrics.observe_pool("http_turns", self.turns.usage)
         self.answers = AnswerBudget(AnswerLimits.of(settings), self.metrics)
         self.app = create_app(self.name, settings, self.metrics, self.readiness, self.security)
         hold_answers(self.app, self.answers)
