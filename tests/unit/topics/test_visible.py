@@ -14,9 +14,9 @@ from notifyx_topics.visible import is_visible
 
 UNSEEN = [
     " ", "\t\n", "\u00a0\u2003", "\u200b", "\ufeff\u200d", "\u2028\u2029", "\u0301", "\ufe0f", "\u3164", "\u2800",
-    "\u200b" * 5000, "\U000e0041",
+    "\u200b" * 5000, "\U000e0041", "\x1f", "\x7f",
 ]  # fmt: skip
-SEEN = ["a", ".", "\u200ba", "e\u0301", "\u0645", "\u4e2d", "\u2600\ufe0f", " " * 5000 + "x", "\ue000", "0"]
+SEEN = ["a", ".", "\u200ba", "e\u0301", "\u0645", "\u4e2d", "\u2600\ufe0f", " " * 5000 + "x", "\ue000", "0", "!", "~"]
 
 
 @pytest.mark.parametrize("text", UNSEEN, ids=ascii)

@@ -18,6 +18,8 @@ _FIRST = 64
 
 def is_visible(text: str) -> bool:
     """Return whether ``text`` has a character that can be seen."""
+    if "!" <= text[:1] <= "~":  # the characters of ASCII that are seen, with which most texts begin
+        return True
     return any(map(_is_seen, text[:_FIRST])) or any(map(_is_seen, set(text[_FIRST:])))
 
 

@@ -45,7 +45,7 @@ class KeyedNotification(NewNotification):
 
 def require_content(notification: NewNotification) -> None:
     """Raise :class:`InvalidRequest` for a notification of which nothing would be seen."""
-    if not (notification.data or is_visible(notification.title) or is_visible(notification.body)):
+    if not (notification.data or is_visible(notification.body) or is_visible(notification.title)):
         raise InvalidRequest(
             "A notification needs a title or a body that can be seen, or data.", code="empty_notification"
         )
