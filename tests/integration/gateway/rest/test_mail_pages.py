@@ -204,8 +204,9 @@ async def test_broken_links_are_pages_not_problems(stack: Stack) -> None:
     assert (await page(stack, "POST", "/verify-email", password="x"))[0] == 400
     forged = f"{'0' * 32}.9999999999.{'A' * 43}"
     for path in ("/unsubscribe?token=forged", "/acknowledge?token=forged", f"/acknowledge?token={forged}"):
-        status, text = await page(stack, "POST", path)
-        assert (status, 'href="/"' in text) == (400, True), text
+        for method in ("GET", "POST"):
+            status, text = await page(stack, method, path)
+            assert (status, 'href="/"' in text, 'method="post"' in text) == (400, True, False), text
     assert (await page(stack, "POST", "/verify-email", token="<script>", password="x"))[0] == 400
     status, text = await page(stack, "GET", "/verify-email?token=%22%3E%3Cscript%3E")
     assert (status, "&lt;script" in text) == (200, True)

@@ -56,6 +56,7 @@ from notifyx_common.contracts.store.log import (
 from notifyx_common.contracts.store.names import TopicPath
 from notifyx_common.contracts.store.outbox import (
     ACKNOWLEDGE_MAIL,
+    CHECK_ACKNOWLEDGE,
     RELEASE_MAILS,
     AcknowledgedMail,
     AcknowledgeToken,
@@ -523,6 +524,10 @@ class Store:
     async def acknowledge_mail(self, token: str) -> AcknowledgedMail:
         """Acknowledge what the email of that "Acknowledge" link is about."""
         return await self.client.send(ACKNOWLEDGE_MAIL, AcknowledgeToken(token=token))
+
+    async def check_acknowledge(self, token: str) -> None:
+        """Return if that "Acknowledge" link can be used. Raises what :meth:`acknowledge_mail` does."""
+        await self.client.send(CHECK_ACKNOWLEDGE, AcknowledgeToken(token=token))
 
     async def ledger(self, principal: Principal) -> Ledger:
         """Return the deployment's ledger, for admins and services of the platform."""

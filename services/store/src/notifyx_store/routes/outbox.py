@@ -12,6 +12,7 @@ from quart import Blueprint
 from notifyx_common.contracts.store.addresses import EMAIL_STATE, RESUME_EMAIL, EmailResumed, EmailState
 from notifyx_common.contracts.store.outbox import (
     ACKNOWLEDGE_MAIL,
+    CHECK_ACKNOWLEDGE,
     FENCE_MAILS,
     LEASE_MAILS,
     RELEASE_MAILS,
@@ -94,6 +95,12 @@ def outbox_routes(context: StoreContext, metrics: StoreMetrics) -> Blueprint:
             topics=sorted({one.topic for one in mailed}),
             acknowledged=await acks.acknowledge_mailed(context, metrics, wanted),
         )
+
+    @handle(blueprint, CHECK_ACKNOWLEDGE)
+    async def check_acknowledge(request: AcknowledgeToken) -> None:
+        mail = acknowledge_link.verify(request.token, context.settings.unsubscribe_secrets, context.clock.now())
+        async with context.pool.acquire() as connection:
+            await acknowledge_link.mailed(connection, mail)
 
     @handle(blueprint, EMAIL_STATE)
     async def state(_: None) -> EmailState:

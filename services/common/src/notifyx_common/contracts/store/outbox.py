@@ -105,4 +105,9 @@ REPORT_MAILS: Call[OutboxResults, None] = Call(
 ACKNOWLEDGE_MAIL = Call("POST", f"{V1}/outbox/acknowledge", AcknowledgeToken, AcknowledgedMail, idempotent=True)
 """Without a principal: the token names the mail. Raises 400 ``invalid_token`` and ``link_expired``."""
 
+CHECK_ACKNOWLEDGE: Call[AcknowledgeToken, None] = Call(
+    "POST", f"{V1}/outbox/acknowledge/check", AcknowledgeToken, type(None), idempotent=True, status=204
+)
+"""Raises what :data:`ACKNOWLEDGE_MAIL` does, and acknowledges nothing."""
+
 RELEASE_MAILS = Call("POST", f"{V1}/outbox/verified", VerifiedUser, ReleasedMails, caller="system", idempotent=True)

@@ -89,6 +89,8 @@ def page_routes(
     async def ask_acknowledge() -> Response:
         if (token := _token()) is None:
             return _broken(pages)
+        if (error := await _refused(store, token)) is not None:
+            return _failed(pages, error)
         return pages.message(
             "Acknowledge?",
             "This marks everything in the email as read, on all your devices.",
@@ -146,6 +148,15 @@ def page_routes(
         return pages.message("Verified", f"{user.email} is verified.{done}{waited}")
 
     return blueprint
+
+
+async def _refused(store: Store, token: str) -> NotifyxError | None:
+    """Return why an "Acknowledge" link cannot be used. What else is the matter is said by the answer to the button."""
+    try:
+        await store.check_acknowledge(token)
+    except NotifyxError as error:
+        return error if error.http_status == 400 else None
+    return None
 
 
 def _what_stops(topics: Sequence[EmailedTopic]) -> str:
