@@ -1,6 +1,6 @@
 """One connection of an HTTP port: HTTP/1.1 alone, with a deadline for everything that its client has to do.
 
-Hypercorn parses HTTP/1.1 and calls the app. Reading is done here, deadlines, writing and closing in modules of their
+Hypercorn parses HTTP/1.1 and calls the app. Reading is done here, deadlines, writing and the end in modules of their
 own: Hypercorn's server waits without a limit for a client that does not read, and speaks cleartext HTTP/2 to any client
 that asks for it.
 """
@@ -25,6 +25,7 @@ from notifyx_common.serving.frames import release_frames
 from notifyx_common.serving.http1 import Http1
 from notifyx_common.serving.http_connections import Connections
 from notifyx_common.serving.http_deadlines import Deadlines
+from notifyx_common.serving.http_ending import Ending
 from notifyx_common.serving.http_limits import HttpLimits
 from notifyx_common.serving.http_output import Output
 from notifyx_common.serving.http_turns import RequestTurns
@@ -71,7 +72,6 @@ class HttpConnection:
         self._reader = reader
         self._output = Output(writer, limits)
         self._deadlines = Deadlines(limits, self._deadline_passed)
-        self._lingering = self._drops_all = False
         self._is_at_work = False
         self._directly_answered = 0
         self._scheme = "http" if writer.get_extra_info("ssl_object") is None else "https"
@@ -89,6 +89,7 @@ class HttpConnection:
             self._send,
             websockets=websockets,
         )
+        self._ending = Ending(self._protocol, self._output, self._deadlines, self._group, limits.close_timeout)
 
     @property
     def peer(self) -> str:
@@ -152,8 +153,8 @@ class HttpConnection:
             await self._take_turn(data)
             if self._output.is_closing:
                 return True  # nobody is there for an answer
-        if self._lingering:
-            self._discard(data)
+        if self._ending.lingers:
+            self._ending.discard(data)
             return True
         if self._direct is not None and data:
             data = await self._answer_directly(self._direct, data)
@@ -164,11 +165,11 @@ class HttpConnection:
             await self._protocol.handle(RawData(data))
         except h11.RemoteProtocolError as error:
             self._refuse(error.error_status_hint)
-            self._drop_all()  # what follows has no end that this port understands
-            if not self._lingering:
+            self._ending.drop_all()
+            if not self._ending.lingers:
                 return False
-        if self._lingering:
-            self._discard()
+        if self._ending.lingers:
+            self._ending.discard()
         elif self._protocol.awaits_body:
             self._connections.body_grew(self, self._deadlines.body(len(data)))
         elif self._protocol.has_partial_head:
@@ -244,14 +245,6 @@ class HttpConnection:
             self._deadlines.go_on(held)
             self._is_at_work = was_at_work
 
-    def _discard(self, data: bytes = b"") -> None:
-        if not self._drops_all and self._protocol.discard(data):
-            self._output.end()
-
-    def _drop_all(self) -> None:
-        self._drops_all = True
-        self._protocol.drop_received()
-
     def _expect_nothing(self) -> None:
         self._connections.busy(self)
         self._deadlines.nothing()
@@ -272,7 +265,7 @@ class HttpConnection:
             self._deadlines.within(limits.write_timeout if self._output.has_unread else limits.idle_timeout)
 
     def _deadline_passed(self) -> None:
-        if self._lingering:
+        if self._ending.lingers:
             self._output.abort()
         elif self._output.has_unread:
             self.cut("write_timeout")
@@ -284,19 +277,15 @@ class HttpConnection:
                 self._connections.closed("head_timeout")
             self._output.end()
 
-    # Writing and closing
+    # Writing
 
     async def _send(self, event: Event) -> None:
         if isinstance(event, RawData):
             await self._write(event.data)
         elif isinstance(event, Closed):
-            if self._protocol.is_broken:
-                self._linger()
-                self._tell_app()
-            elif self._protocol.awaits_body:
-                self._linger()
-            else:
-                self._output.end()
+            self._ending.closed_by_protocol()
+            if self._ending.lingers:
+                self._connections.idle(self)
         elif isinstance(event, Updated):
             if event.idle:
                 self._became_idle()
@@ -316,34 +305,8 @@ class HttpConnection:
             await self._protocol.handle(Closed())
 
     def _refuse(self, status: int) -> None:
-        """Answer in the place of the app, which is told that the client has gone, and close."""
-        answer = self._protocol.refusal(status)
-        if not answer or self._output.is_closing:
-            self._output.end()
-            return
-        self._output.write_now(answer)
-        self._linger()
-        self._tell_app()
-
-    def _tell_app(self) -> None:
-        """Tell the app, which holds what it has of a body, that the rest does not come."""
-        self._group.spawn(self._protocol.handle, Closed())
-
-    def _linger(self) -> None:
-        """Close once the client has, or has sent the body of the request that has been answered.
-
-        What is not the body of a request is dropped without an end.
-
-        Data that arrives at a closed socket resets the connection, and the client may lose the answer. Nor is the
-        stream ended before: some clients close theirs at once then, and cannot send what is left of the body.
-        """
-        if self._lingering or self._output.is_closing:
-            return
-        self._lingering = True
-        if not self._protocol.awaits_body:
-            self._drop_all()
+        self._ending.refuse(status)
         self._connections.idle(self)
-        self._deadlines.within(self._limits.close_timeout)
 
 
 def _address(writer: asyncio.StreamWriter, name: str) -> tuple[str, int] | None:
