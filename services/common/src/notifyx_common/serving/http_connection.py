@@ -297,7 +297,8 @@ class HttpConnection:
 
     async def _write(self, data: bytes) -> None:
         try:
-            await self._output.write(data)
+            if not self._output.write_at_once(data):
+                await self._output.write(data)
         except TimeoutError:
             self.cut("write_timeout")
             await self._protocol.handle(Closed())

@@ -33,6 +33,15 @@ class Output:
         """Whether something waits for the client to read it."""
         return self._transport.get_write_buffer_size() > 0
 
+    def write_at_once(self, data: bytes) -> bool:
+        """Write ``data`` as :meth:`write` does if nothing has to wait for the client; return whether it did."""
+        transport = self._transport
+        if self._lock.locked() or transport.get_write_buffer_size() + len(data) > WRITE_SIZE:
+            return False
+        if not transport.is_closing():
+            transport.write(data)
+        return True
+
     async def write(self, data: bytes) -> None:
         """Write ``data``; nothing once the connection is closing.
 
