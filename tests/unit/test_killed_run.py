@@ -74,9 +74,10 @@ def run(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
         (tmp_path / f"test_{what}.py").write_text(TEST.replace("{what}", what))
     unset = ("PYTEST_", "NOTIFYX_TEST_", "COVERAGE_")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(unset)}
+    environment |= {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": str(TESTS)}  # each process would import them
     process = subprocess.Popen(
-        [sys.executable, "-m", "pytest", "-q", "-n", "2", "-p", "no:schemathesis"],
-        cwd=tmp_path, env={**environment, "PYTHONPATH": str(TESTS)}, start_new_session=True,
+        [sys.executable, "-m", "pytest", "-q", "-p", "xdist", "-n", "2"],
+        cwd=tmp_path, env=environment, start_new_session=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     yield process

@@ -36,9 +36,10 @@ def test_the_files_of_a_group_run_in_one_process(tmp_path: Path) -> None:
     for name, mark in {"a": GROUPED, "b": "", "c": GROUPED}.items():
         (tmp_path / f"test_{name}.py").write_text(TEST.format(name=name, mark=mark))
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    command = [sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "loadgroup", "-p", "no:schemathesis"]
+    environment |= {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": str(TESTS)}  # each process would import them
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "xdist", "-n", "2", "--dist", "loadgroup"]
     done = subprocess.run(
-        command, cwd=tmp_path, env={**environment, "PYTHONPATH": str(TESTS)},
+        command, cwd=tmp_path, env=environment,
         capture_output=True, text=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
