@@ -331,3 +331,18 @@ def test_nobody_is_answered_who_has_gone(directly: bool) -> None:
             assert server.calls["/"] < 900
 
     on_uvloop(ask())
+
+
+@BOTH_WAYS
+def test_a_stop_waits_for_the_request_in_progress_and_not_for_those_behind_it(directly: bool) -> None:
+    async def ask() -> None:
+        async with serving(directly=directly) as server:
+            client = await server.open(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n" * 3)
+            await asyncio.wait_for(server.slow.wait(), PATIENCE)
+            server.closing.set()
+            server.go.set()
+            assert (await rest(client)).count(b"late") == 1
+            await until(lambda: server.connections == 0, "no connection")
+            close([client])
+
+    on_uvloop(ask())

@@ -139,7 +139,7 @@ async def serving(
     connections = Connections("http_connections", limits, metrics, limit_of=lambda _: of_address)
     with bind("127.0.0.1", 0, "NOTIFYX_PORT") as sock:
         server = HttpServer(app, sock, limits=limits, connections=connections, turns=RequestTurns())
-        server.grace = PATIENCE
+        server.grace = 2 * PATIENCE
         running = asyncio.create_task(server.run(closing))
         try:
             yield Server(sock.getsockname()[1], metrics.registry, slow, go, closing, calls)

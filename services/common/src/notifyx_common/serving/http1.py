@@ -46,6 +46,13 @@ class Http1(H11Protocol):
             event = replace(event, headers=[*headers, (b"connection", b"close")])
         await super().stream_send(event)
 
+    async def _maybe_recycle(self) -> None:
+        await super()._maybe_recycle()
+        if self.connection.their_state is h11.DONE:
+            # It was the last request, as the server stops: who reads would wait for the turn of those that follow it.
+            self.drop_received()
+            await self.can_read.set()
+
     def discard(self, data: bytes = b"") -> bool:
         """Drop what is left of a body, of which ``data`` was received; return whether it has ended."""
         try:
