@@ -7,6 +7,7 @@ it costs five, and in a fresh clone, which has no bytecode, fifteen.
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import signal
 import subprocess
@@ -80,4 +81,5 @@ def _worker(incoming: int, outgoing: int) -> None:
         os.close(file)
     sys.stdin, sys.stdout = os.fdopen(0, closefd=False), os.fdopen(1, "w", buffering=1, closefd=False)
     sys.argv = ["-c"]
+    gc.set_threshold(1_000_000)  # what it collects stays; the conftest sets another one when it has
     exec(eval(sys.stdin.readline()), {"__name__": "__main__"})
