@@ -9,8 +9,8 @@ those who sent many.
 
 A round is also made of what earlier requests, sockets and answers of other services have to do. How long that took is
 measured, and fewer requests are begun after a long round, but at least one, and as many as fit :data:`LEAST_SHARE` of
-the round. The event loop never waits while a request does: turns change the order and not the throughput. As long as
-nothing waits, a turn costs one look at the clock.
+the round. The event loop never waits while a request does; short rounds cost a flood a sixth of its throughput. As long
+as nothing waits, a turn costs one look at the clock.
 """
 
 from __future__ import annotations
