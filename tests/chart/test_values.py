@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
 from chart.rendered import CHART, ROOT, Refused, helm, render
+from cluster.install import write_values
 
 
 @pytest.mark.parametrize(
@@ -94,3 +96,10 @@ def test_the_values_that_this_repository_uses_are_accepted(file: str) -> None:
 def test_lint() -> None:
     said = helm("lint", "--strict", str(CHART))
     assert "0 chart(s) failed" in said
+
+
+def test_a_tag_that_looks_like_a_number_stays_as_it_is(tmp_path: Path) -> None:
+    """The cluster's tests name images by digests; some have digits alone, or digits and an ``e``."""
+    values, tag = tmp_path / "values.yaml", "559831661e68"
+    write_values(values, {"mailer": {"image": {"tag": tag}}})
+    assert f"notifyx-mailer:{tag}" in helm("template", "notifyx", str(CHART), "--values", str(values))

@@ -10,10 +10,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import yaml
-
 from cluster.images.build import notifyx_images, peer_images
-from cluster.install import trial_values
+from cluster.install import trial_values, write_values
 from cluster.provider import Cluster, NoCluster, Say, choose, running, wanted_provider
 from cluster.waiting import CommandFailed, TimedOut
 from support.helm import NoHelm, find_helm
@@ -83,7 +81,7 @@ def _obeyed(command: str, context: str, say: Say) -> Cluster | None:
     if command == "up":
         images = [*notifyx_images(say), *peer_images(say)]
         cluster = choose(context=context, way=wanted_provider(), images=images, say=say)
-        values_file(cluster).write_text(yaml.safe_dump(trial_values(cluster, images)))
+        write_values(values_file(cluster), trial_values(cluster, images))
         say(f"ready: {len(cluster.nodes)} nodes; the ingress is at {cluster.ingress}")
         return cluster
     found = running(wanted_provider())

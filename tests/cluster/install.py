@@ -15,8 +15,6 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from cluster.kube import Kube, condition
 from cluster.provider import Cluster, Image
 from cluster.waiting import wait_for
@@ -255,6 +253,14 @@ def _listens(port: int) -> bool:
         return True
 
 
+def write_values(file: Path, values: Mapping[str, Any]) -> None:
+    """Write the chart's ``values`` as JSON, which is YAML, too.
+
+    PyYAML quotes what YAML 1.1 takes for a number, and Helm takes more for one: the tag ``559831661e68``, a digest.
+    """
+    file.write_text(json.dumps(values))
+
+
 def image_values(images: Sequence[Image]) -> dict[str, Any]:
     """The chart's values that name the images of the test."""
     values: dict[str, Any] = {}
@@ -310,7 +316,7 @@ def upgrade(installed: Installed, *more: dict[str, Any], chart: Path = CHART) ->
     own = {"publicUrl": installed.url, **image_values(installed.images)}
     for number, values in enumerate((own, *more)):
         path = folder / f"values-{installed.namespace}-{number}.yaml"
-        path.write_text(yaml.safe_dump(values))
+        write_values(path, values)
         files.append(path)
     words = [word for path in files for word in ("-f", str(path))]
     installed.kube.helm(
