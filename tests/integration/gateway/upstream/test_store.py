@@ -19,10 +19,8 @@ from notifyx_common.calls.discovery import StaticDiscovery
 from notifyx_common.clock import SystemClock
 from notifyx_common.contracts.call import V1
 from notifyx_common.contracts.store.log import KeyedNotification
-from notifyx_common.contracts.store.pages import encode_pages
 from notifyx_common.errors import DeadlineExceeded, NotFound, NotifyxError
 from notifyx_common.metrics import Metrics
-from notifyx_gateway.upstream import pages as pages_module
 from notifyx_gateway.upstream.store import CONCURRENT_PAGES, Store
 from support.clock import SetForward
 from support.patience import PATIENCE
@@ -108,39 +106,3 @@ async def test_a_store_of_the_previous_release_is_asked_for_each_page_alone() ->
             )
     paths = [orjson.loads(page.content)["items"] for page in pages]
     assert paths == [[f"{V1}/topics/news/notifications"], [f"{V1}/inbox"], [f"{V1}/inbox"]]
-
-
-async def test_pages_that_are_asked_for_while_few_are_read_share_a_request(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pages_module, "GATHERED", PATIENCE)
-    requests: list[list[str]] = []
-    first, go_on = asyncio.Event(), asyncio.Event()
-
-    async def read(request: web.Request) -> web.Response:
-        accounts = [principal["id"] for principal in (await request.json())["principals"]]
-        requests.append(accounts)
-        if accounts == [user("ann").id]:
-            first.set()
-            await go_on.wait()
-        return web.Response(body=encode_pages([b"{}"] * len(accounts)), content_type="application/json")
-
-    app = web.Application()
-    app.router.add_post("/{path:.*}", read)
-    metrics, clock = Metrics(), SystemClock()
-    background = Background(metrics)
-    async with TestServer(app) as server:
-        stores = StaticDiscovery({"store": [Endpoint("store-1", f"http://127.0.0.1:{server.port}")]})
-        client = ServiceClient("store", discovery=stores, token=TOKEN, metrics=metrics, clock=clock, deadline=PATIENCE)
-        store = Store(client, clock=clock, metrics=metrics, background=background)
-        async with client, store, asyncio.timeout(PATIENCE), asyncio.TaskGroup() as asked:
-
-            def ask(name: str) -> None:
-                asked.create_task(store.log_page(user(name), "news", limit=2))
-
-            ask("ann")
-            await first.wait()
-            ask("bob")
-            await store.inbox(user("dan"), limit=2)  # those of another kind do not wait for them
-            ask("cat")
-            await asyncio.sleep(0)
-            go_on.set()
-    assert requests == [[user("ann").id], [user("dan").id], [user("bob").id, user("cat").id]]

@@ -1,8 +1,7 @@
 """Small pages of logs and inboxes, read from the store several in a request.
 
-Pages that are asked for in one tick, or while a request is in flight, share the next one; a small one gathers what
-comes while another small one is in flight. The store leaves out what is large, slow or wrong, so that nobody waits for
-the page of another; that is asked for alone.
+Pages that are asked for in one tick, or while a request is in flight, share the next one. The store leaves out what is
+large, slow or wrong, so that nobody waits for the page of another; that is asked for alone.
 """
 
 from __future__ import annotations
@@ -31,13 +30,9 @@ from notifyx_common.errors import NotFound, UnexpectedAnswer
 from notifyx_common.metrics import Metrics, combined
 from notifyx_common.principal import Principal
 from notifyx_gateway.upstream.batching import Lane, LaneLimits, QueuedItem, SendBatch, encode_batch
-from notifyx_gateway.upstream.gathering import Gathering
 
 LIMITS = LaneLimits(max_items=MAX_SHARED, max_queued=2_000, max_queued_bytes=4 << 20, requests=2)
 """A store reads pages on few connections: more requests at once would only be smaller."""
-
-GATHERED = 0.01
-"""Seconds that pages wait, at most, for the answer to a small request: one costs as much as twenty pages in it."""
 
 DEADLINE = 8.0
 """Seconds that a page waits and is read, at most."""
@@ -60,7 +55,6 @@ class Pages:
                 background=background,
                 deadline=DEADLINE,
                 limits=LIMITS,
-                gathering=Gathering(GATHERED),
                 refusals=refused.inc,
             )
 
