@@ -51,7 +51,7 @@ class Limits:
         background: Background,
         shared: SharedTable | None,
     ) -> None:
-        def limiter(name: str, burst: int, interval: float) -> RateLimiter:
+        def limiter(name: str, burst: int, interval: float, shared: SharedTable | None = shared) -> RateLimiter:
             return RateLimiter(name, burst, interval, clock=clock, metrics=metrics, shared=shared)
 
         self._sign_ups = limiter("sign-ups", settings.sign_up_burst, settings.sign_up_interval)
@@ -67,14 +67,7 @@ class Limits:
         )
         self._exports = limiter("exports", settings.export_burst, settings.export_interval)
         # It shows what is wrong, so it depends on nothing; what it costs is this gateway's.
-        self._dashboard = RateLimiter(
-            "dashboard",
-            settings.dashboard_burst,
-            settings.dashboard_interval,
-            clock=clock,
-            metrics=metrics,
-            shared=None,
-        )
+        self._dashboard = limiter("dashboard", settings.dashboard_burst, settings.dashboard_interval, None)
         self._topics = limiter("topics", settings.topic_burst, settings.topic_interval)
         self._direct = {
             True: limiter("direct-messages", settings.direct_burst, settings.direct_interval),
