@@ -49,7 +49,7 @@ async def test_it_is_accessible_and_pictured(browser: Browser, platform: Platfor
     await work(platform)
     for size, viewport in SIZES.items():
         page = await browser.new_page(viewport=viewport)  # type: ignore[arg-type]
-        said = console(page.context)
+        said = console(page.context, everything=True)
         await opened(page, platform)
         await expect(page.get_by_role("row", name="deploys")).to_contain_text("balances")
         times = page.get_by_role("figure").filter(has_text="Delivery time")

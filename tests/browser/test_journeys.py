@@ -112,7 +112,7 @@ async def test_from_nothing_to_an_email(browser: Browser, platform: Platform) ->
     """All that a stranger does in the first two minutes: an account, a topic, a notification, an email, and read it."""
     context = await browser.new_context()
     page = await context.new_page()
-    said = console(context)
+    said = console(context, everything=True)
     await page.goto(platform.gateway)
     await page.get_by_role("link", name="Create an account").click()
     await page.get_by_label("Name").fill("Nina")

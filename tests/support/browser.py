@@ -112,8 +112,8 @@ class Person:
         await expect(self.page.get_by_text("Live", exact=True)).to_be_visible()
 
 
-def console(context: BrowserContext) -> list[str]:
-    """What the consoles of all windows warn of from now on, and errors in their pages.
+def console(context: BrowserContext, *, everything: bool = False) -> list[str]:
+    """What the consoles of all windows warn of, or say at all, from now on, and errors in their pages.
 
     Without answers that a service was late or away: on a machine that is busy enough these are true, and the page tells
     them and asks again.
@@ -121,7 +121,7 @@ def console(context: BrowserContext) -> list[str]:
     said: list[str] = []
 
     def note(message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning") and not _LATE.search(message.text):
+        if (everything or message.type in ("error", "warning")) and not _LATE.search(message.text):
             said.append(f"{message.text} ({message.location['url']})")
 
     context.on("console", note)
