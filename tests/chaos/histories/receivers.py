@@ -254,7 +254,7 @@ class StreamReceiver(Receiver):
                         self.received(topic, data)
                     elif event == "acked":
                         self.acked(topic, data)
-                    else:
+                    elif event in ("error", "restart", "topic_deleted"):
                         reason = f"{event}: {data.get('code')}"
                         return
         except _ERRORS as error:

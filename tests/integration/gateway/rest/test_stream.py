@@ -143,13 +143,22 @@ async def test_a_stream_resumes_where_it_was_and_stays_alive_in_silence(stack: S
             await asyncio.sleep(0.01)
 
 
-async def test_a_stream_ends_with_its_topic_and_with_the_right_to_read_it(stack: Stack) -> None:
+async def test_a_stream_tells_what_changes_its_topic_and_ends_with_it_and_with_the_right_to_read(stack: Stack) -> None:
     ada, bob = await stack.person("ada"), await stack.person("bob")
     for name in ("gone", "closed"):
         await stack.ok("POST", "/topics", ada, json={"name": name})
     async with streaming(stack, "gone", bob) as gone, streaming(stack, "closed", bob) as closed:
-        await gone.next()
+        joined = await gone.next()
+        assert joined is not None
         await closed.next()
+        await stack.ok("PATCH", "/topics/gone", ada, json={"title": "Going"})
+        changed = await gone.next()
+        assert changed is not None
+        assert (changed.name, changed.id, changed.data["topic"]) == ("topic_changed", None, "gone")
+        async with streaming(stack, "gone", bob) as later:
+            again = await later.next()
+            assert again is not None
+            assert joined.data["version"] != changed.data["version"] == again.data["version"]
         await stack.call("DELETE", "/topics/gone", ada)
         await stack.ok("PATCH", "/topics/closed", ada, json={"visibility": "private"})
         assert (await gone.next()).name == "topic_deleted"  # type: ignore[union-attr]

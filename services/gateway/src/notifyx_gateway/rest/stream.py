@@ -122,7 +122,7 @@ class EventStream:
         """A stream has one topic, and no threads."""
 
     def changed(self, version: str) -> None:
-        """A stream carries what is published, and no settings."""
+        self.send_event("topic_changed", {"topic": self._topic, "version": version})
 
     def deleted(self) -> None:
         self.end("topic_deleted", {"topic": self._topic})

@@ -176,7 +176,7 @@ class EventStreams:
         try:
             # Random, so that the clients of a stopping node reconnect spread over a few seconds.
             yield b"retry: %d\n\n" % between(500, 5000)
-            position = result.model_dump(exclude={"topic_id", "version"})
+            position = result.model_dump(exclude={"topic_id"})
             stream.send_event("joined", position)
             if self._draining:
                 stream.end("restart", {"reason": "This node is stopping; connect again."})
