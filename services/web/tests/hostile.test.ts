@@ -2,7 +2,9 @@ import { createElement } from "react";
 import { renderToStaticMarkup } from "react-dom/server";
 import { describe, expect, it } from "vitest";
 import { isCheap } from "@/components/cheap";
+import { DataTable } from "@/components/DataTable";
 import Markdown from "@/components/Markdown";
+import { type Data, rowsOf } from "@/model/dataRows";
 import { headline, plain, summary } from "@/model/text";
 import { note } from "./notifications";
 
@@ -104,6 +106,40 @@ describe("a body made to hold up its readers", () => {
       }
     },
   );
+});
+
+describe("data made to hold up their readers", () => {
+  const table = (data: Data) => renderToStaticMarkup(createElement(DataTable, { rows: rowsOf(data) }));
+  const many = <T>(count: number, make: (at: number) => T) => Array.from({ length: count }, (_, at) => make(at));
+  const objectOf = (count: number) => Object.fromEntries(many(count, (at) => [`n${at}`, 0]));
+  const deep = (levels: number, inner: unknown): unknown => (levels === 0 ? inner : [deep(levels - 1, inner)]);
+
+  it.each<[string, Data]>([
+    ["thousands of rows", objectOf(10_000)],
+    ["a long name before each of thousands", { ["x".repeat(40_000)]: objectOf(5_000) }],
+    ["long names in names", { ["x".repeat(40_000)]: { ["y".repeat(40_000)]: objectOf(150) } }],
+    ["a list of thousands", { list: many(40_000, () => 0) }],
+    [
+      "a list of thousands, deep inside",
+      {
+        list: deep(
+          240,
+          many(40_000, () => 0),
+        ),
+      },
+    ],
+    ["lists in lists", { list: deep(240, 0) }],
+  ])("are few elements, and no longer than they were: %s", (_, data) => {
+    const html = table(data);
+    expect(html.match(/</g)?.length).toBeLessThan(50);
+    expect(html.length).toBeLessThan(12 * JSON.stringify(data).length + 5_000);
+    expect(JSON.parse(/<pre[^>]*>(.*)<\/pre>/s.exec(html)?.[1]?.replaceAll("&quot;", '"') ?? "")).toBeDefined();
+  });
+
+  it("are a table where that can be read", () => {
+    expect(table(objectOf(200)).match(/<dt>/g)).toHaveLength(200);
+    expect(table({ list: many(200, (at) => at) })).not.toContain("<pre");
+  });
 });
 
 describe("what people and programs write", () => {

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Annotated, Any, TypeVar
@@ -38,6 +38,9 @@ MAX_LISTED = 20
 
 MAX_NAME = 200
 """Characters of a name that a refusal repeats."""
+
+MAX_STEPS = 20
+"""Steps of the way to a field that a refusal repeats."""
 
 MAX_WRONG = 2000
 """Wrong values up to which a refusal says which: a batch of whole floats has as many, and each costs microseconds."""
@@ -151,14 +154,12 @@ def _wrong(error: ValidationError) -> list[ErrorDetails]:
 
 
 def _refusal(wrong: Sequence[ErrorDetails]) -> InvalidRequest:
-    return _invalid(
-        [
-            FieldError(
-                field=".".join(str(part)[:MAX_NAME] for part in item["loc"]) or "(body)", reason=reason(item, WORDS)
-            )
-            for item in wrong[:MAX_LISTED]
-        ]
-    )
+    return _invalid([FieldError(field=_field(item["loc"]), reason=reason(item, WORDS)) for item in wrong[:MAX_LISTED]])
+
+
+def _field(path: Sequence[int | str]) -> str:
+    """Return a place in a body as a refusal names it, in bounded length."""
+    return ".".join(str(step)[:MAX_NAME] for step in path[:MAX_STEPS]) or "(body)"
 
 
 def _invalid(fields: list[FieldError]) -> InvalidRequest:
@@ -190,14 +191,20 @@ def _validated(validate: Callable[[bytes], T], value: Any) -> T:
 
 def _field_of_long_integer(value: Any) -> str | None:
     """Return where in ``value`` an integer of more than 64 bits stands; ``None`` if nowhere."""
-    left: list[tuple[str, Any]] = [("", value)]
-    while left:
-        path, inner = left.pop()
-        if isinstance(inner, int) and not -(2**63) <= inner < 2**64:
-            return path or "(body)"
-        if isinstance(inner, dict | list):
-            items = inner.items() if isinstance(inner, dict) else enumerate(inner)
-            left += ((f"{path}.{key}" if path else str(key), item) for key, item in items)
+    # A name may be as long as the body and have as many values in it: the path is written for the one that is told.
+    inside: list[Iterator[tuple[int | str, Any]]] = [iter([("", value)])]
+    path: list[int | str] = []
+    while inside:
+        del path[len(inside) - 1 :]
+        for step, inner in inside[-1]:
+            if isinstance(inner, int) and not -(2**63) <= inner < 2**64:
+                return _field([*path, step][1:])
+            if isinstance(inner, dict | list):
+                path.append(step)
+                inside.append(iter(inner.items() if isinstance(inner, dict) else enumerate(inner)))
+                break
+        else:
+            inside.pop()
     return None
 
 

@@ -18,6 +18,9 @@ ROWS = 40
 VALUE_CHARS = 1_000
 """Maximum length of a value, in characters."""
 
+NAME_CHARS = 200
+"""Maximum length of a name, and of each of those that it stands in."""
+
 _DEEPEST = 2
 """Objects within objects become rows of their own down to here, and JSON below."""
 
@@ -67,7 +70,8 @@ def heading_of(data: Mapping[str, JsonValue] | None) -> str:
 
 
 def _rows(data: Mapping[str, JsonValue], within: str, depth: int) -> Iterator[Row]:
-    for name, value in data.items():
+    for given, value in data.items():
+        name = _short(given, NAME_CHARS)  # it is repeated for each value that stands in it
         if isinstance(value, dict) and value and depth < _DEEPEST:
             yield from _rows(value, f"{within}{name}.", depth + 1)
             continue
@@ -86,5 +90,5 @@ def _scalar(value: JsonValue) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _short(value: str) -> str:
-    return value if len(value) <= VALUE_CHARS else value[: VALUE_CHARS - 1] + "\N{HORIZONTAL ELLIPSIS}"
+def _short(value: str, limit: int = VALUE_CHARS) -> str:
+    return value if len(value) <= limit else value[: limit - 1] + "\N{HORIZONTAL ELLIPSIS}"

@@ -1,7 +1,7 @@
 import { Fragment } from "react";
 import { Away } from "./Away";
 import classes from "./DataTable.module.css";
-import { addressOf, indented, isSimple } from "./values";
+import { addressOf, indented, isShortList, isSimple } from "./values";
 
 interface Row {
   /** The names that lead to the value. */
@@ -37,7 +37,7 @@ function Value({ value }: { value: unknown }) {
       </span>
     );
   if (isSimple(value)) return <code>{String(value)}</code>;
-  if (Array.isArray(value) && value.length > 0 && value.every(isSimple))
+  if (isShortList(value))
     return (
       <span dir="auto">
         {value.map((one, at) => (

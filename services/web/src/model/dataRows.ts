@@ -11,12 +11,26 @@ export interface DataRow {
 /** Objects within objects become rows of their own down to here, and JSON below. */
 const DEEPEST = 2;
 
-export function rowsOf(data: Data, within: readonly string[] = []): readonly DataRow[] {
+/** Rows, and characters of a row's names together, above which all of it is one value: a page must not stand still for it. */
+const MOST_ROWS = 200;
+const LONGEST_PATH = 400;
+
+export function rowsOf(data: Data): readonly DataRow[] {
+  const rows = rowsWithin(data, []);
+  const isFew = rows.length <= MOST_ROWS && rows.every(({ path }) => lengthOf(path) <= LONGEST_PATH);
+  return isFew ? rows : [{ path: ["data"], value: data }];
+}
+
+function rowsWithin(data: Data, within: readonly string[]): readonly DataRow[] {
   return Object.entries(data).flatMap(([name, value]) => {
     const path = [...within, name];
     const nested = isObject(value) && within.length < DEEPEST && Object.keys(value).length > 0;
-    return nested ? rowsOf(value, path) : [{ path, value }];
+    return nested ? rowsWithin(value, path) : [{ path, value }];
   });
+}
+
+function lengthOf(path: readonly string[]): number {
+  return path.reduce((sum, name) => sum + name.length, 0);
 }
 
 function isObject(value: unknown): value is Data {

@@ -148,8 +148,11 @@ def _changed(event: str, payload: Mapping[str, Any], sender: str) -> Told:
     action = text(payload.get("action"))
     if action == "closed" and subject.get("merged") is True:
         action = "merged"
-    verb = _VERBS.get(action, f"{action.replace('_', ' ') or 'changed'} {{what}}")
-    words = verb.replace("{what}", what).replace("{name}", _name(key, payload) or "somebody")
+    # Nothing is put into words of the sender, which could ask for all of it a thousand times.
+    if (verb := _VERBS.get(action)) is not None:
+        words = verb.format(what=what, name=_name(key, payload) or "somebody")
+    else:
+        words = f"{action.replace('_', ' ') or 'changed'} {what}"
     return Told(
         labelled(f"{sender} {words}", _label(subject)), text(subject.get("body")), text(subject.get("html_url"))
     )
@@ -211,8 +214,9 @@ def _fork(_event: str, payload: Mapping[str, Any], sender: str) -> Told:
 
 def _member(_event: str, payload: Mapping[str, Any], sender: str) -> Told:
     action, name = text(payload.get("action")), text(mapping(payload.get("member")).get("login")) or "somebody"
-    words = _MEMBERS.get(action, f"{action.replace('_', ' ') or 'changed'} {{}}")
-    return Told(f"{sender} {words.replace('{}', name)}")
+    if (done := _MEMBERS.get(action)) is not None:
+        return Told(f"{sender} {done.format(name)}")
+    return Told(f"{sender} {action.replace('_', ' ') or 'changed'} {name}")
 
 
 def _wiki(_event: str, payload: Mapping[str, Any], sender: str) -> Told:
