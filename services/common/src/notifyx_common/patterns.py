@@ -29,8 +29,8 @@ LINE = r"^[^\x00-\x1f\x7f]*$"
 
 NONEMPTY_LINE = r"^[^\x00-\x1f\x7f]+$"
 VISIBLE = r"^[\x21-\x7e]+$"
-TOPIC_PATTERN = r"^[a-z0-9._*-]{1,128}$"
-"""The name of a topic, or one with ``*`` for any characters."""
+TOPIC_PATTERN = r"^[a-z0-9._-]*(\*[a-z0-9._-]*){0,8}$"
+"""The name of a topic, or one with ``*`` for any characters; each ``*`` is a search in all names that are compared."""
 
 SIGNING_SECRET = r"^[\x21-\x7e]{16,256}$"  # noqa: S105 - the pattern of one
 TIME_ZONE = r"^[A-Za-z0-9_+/-]*$"
@@ -48,7 +48,7 @@ WORDS: Mapping[str, str] = {
     VISIBLE: "This has letters of ASCII, digits and punctuation, without spaces.",
     TOPIC_PATTERN: (
         "This is the name of a topic or a pattern such as shop.*: up to 128 of a to z in lower case, 0 to 9, dots, "
-        "underscores, hyphens and *."
+        "underscores and hyphens, and up to 8 *."
     ),
     SIGNING_SECRET: "A signing secret has 16 to 256 letters of ASCII, digits and punctuation, without spaces.",
     TIME_ZONE: "A time zone has a name such as Europe/Berlin.",

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-from fnmatch import fnmatchcase
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -74,7 +73,7 @@ class Principal(BaseModel):
 
     def covers_topic(self, topic: str) -> bool:
         """Return whether the credential's topic patterns include ``topic``."""
-        return self.topics is None or any(fnmatchcase(topic, pattern) for pattern in self.topics)
+        return self.topics is None or any(_matches(topic, pattern) for pattern in self.topics)
 
     def to_header(self) -> str:
         """Return the value of ``X-Notifyx-Principal``: URL-safe base64 of the JSON form."""
@@ -87,6 +86,25 @@ class Principal(BaseModel):
             return cls.model_validate_json(base64.urlsafe_b64decode(value))
         except (binascii.Error, ValueError, ValidationError) as error:
             raise Unauthenticated("The principal header is malformed.") from error
+
+
+def _matches(topic: str, pattern: str) -> bool:
+    """Return whether ``pattern``, in which ``*`` stands for any characters, is that of ``topic``.
+
+    It is compared, not compiled: to compile one of a stranger's takes half a millisecond, and what was compiled stays.
+    """
+    start, *others = pattern.split("*")
+    if not others:
+        return topic == pattern
+    if not topic.startswith(start):
+        return False
+    at = len(start)
+    for part in others[:-1]:
+        at = topic.find(part, at)
+        if at < 0:
+            return False
+        at += len(part)
+    return len(topic) - at >= len(others[-1]) and topic.endswith(others[-1])
 
 
 def system_principal(part: str) -> Principal:

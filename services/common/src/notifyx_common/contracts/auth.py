@@ -182,7 +182,9 @@ class NewApiKey(RequestModel):
     """``topics`` are name patterns (``*`` wildcards); empty or absent means all topics of the owner."""
 
     name: str = Field(min_length=1, max_length=100, pattern=NONEMPTY_LINE)
-    topics: list[Annotated[str, StringConstraints(pattern=TOPIC_PATTERN)]] = Field(default=[], max_length=100)
+    topics: list[Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=TOPIC_PATTERN)]] = Field(
+        default=[], max_length=100
+    )
     scopes: list[Scope] = Field(default=["read", "publish"], min_length=1, max_length=3)
     expires_at: Annotated[datetime, TIME_TEXT] | None = None
 

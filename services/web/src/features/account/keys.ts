@@ -26,6 +26,6 @@ export function publishLine(origin: string, key: string, topic: string): string 
 
 /** What is wrong with a topic's name or pattern, in a sentence. */
 export function patternProblem(pattern: string): string {
-  if (/^[a-z0-9._*-]{1,128}$/.test(pattern)) return "";
-  return `${pattern}: use a to z in lower case, 0 to 9, dots, underscores, hyphens and *.`;
+  if (/^[a-z0-9._*-]{1,128}$/.test(pattern) && pattern.split("*").length <= 9) return "";
+  return `${pattern}: use a to z in lower case, 0 to 9, dots, underscores and hyphens, and up to 8 *.`;
 }
