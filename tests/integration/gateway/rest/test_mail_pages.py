@@ -104,6 +104,8 @@ async def test_an_address_is_verified_by_a_button_and_mailed_until_one_click_sto
     async with stack.session.post(url, data={"List-Unsubscribe": "One-Click"}) as response:
         assert response.status == 200
     assert (await stack.ok("GET", "/topics/t/subscription", bob))["email"] == "never"
+    status, text = await page(stack, "GET", unsubscribe)
+    assert (status, 'method="post"' in text, "These emails are stopped" in text) == (200, False, True)
 
 
 async def test_what_is_over_the_hourly_number_is_one_mail_whose_links_are_for_all_its_topics(
@@ -144,6 +146,8 @@ async def test_what_is_over_the_hourly_number_is_one_mail_whose_links_are_for_al
             name: (await stack.ok("GET", f"/topics/{name}/subscription", ann))["email"] for name in ("disks", "builds")
         }
         assert modes == {"disks": "every", "builds": "never"}
+        status, text = await page(stack, "GET", link)
+        assert (status, "no longer get email for Disks &amp; co." in text, "builds" in text) == (200, True, False), text
         status, text = await page(stack, "POST", link_in(box, 2, "acknowledge"))
         assert (status, "notifications are read" in text) == (200, True), text
         async with stack.session.post(f"{stack.url}{link}", data={"List-Unsubscribe": "One-Click"}) as response:

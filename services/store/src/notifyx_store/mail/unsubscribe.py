@@ -40,7 +40,10 @@ _MAX_ID = 2**63 - 1
 
 _NAMED = """
 SELECT t.name, t.title FROM subscriptions s JOIN topics t ON t.id = s.topic_id AND t.kind <> 'deleted'
-WHERE s.id = ANY($1::bigint[]) AND s.lasting ORDER BY t.name
+WHERE s.id = ANY($1::bigint[]) AND s.lasting AND EXISTS (
+    SELECT FROM subscriptions now WHERE now.topic_id = s.topic_id AND now.user_id = s.user_id
+        AND now.lasting AND now.ended_at IS NULL AND now.email_mode <> 'never'
+) ORDER BY t.name
 """
 
 _SWITCH_OFF = """
@@ -80,7 +83,7 @@ def verify(token: str, secrets: Sequence[SecretStr]) -> list[int]:
 
 
 async def topics_of(connection: asyncpg.Connection, subscription_ids: Sequence[int]) -> list[EmailedTopic]:
-    """Return the topics that these subscriptions are about."""
+    """Return those topics of these subscriptions of which their user still gets email."""
     rows = await connection.fetch(_NAMED, subscription_ids)
     return [EmailedTopic(name=row["name"], title=row["title"]) for row in rows]
 

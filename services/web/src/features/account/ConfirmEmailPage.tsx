@@ -8,25 +8,23 @@ import { useOwn, useServices } from "@/context/services";
 import classes from "@/features/topics/TopicSettings.module.css";
 import { AccountPart } from "./AccountPart";
 import { isEnded, useCheckedLink } from "./useLinkState";
-import { useLinkToken } from "./useLinkToken";
+import { type OpenedLink, useLinkToken } from "./useLinkToken";
 
 /** Gives the account the address whose mailbox got this link. */
 export default function ConfirmEmailPage() {
-  const [token, forget] = useLinkToken();
-  return <Confirmation key={token} token={token} onUsed={forget} />;
+  const link = useLinkToken();
+  return <Confirmation key={link.opened} opened={link} />;
 }
 
-function Confirmation({ token, onUsed }: { token: string; onUsed: () => void }) {
+function Confirmation({ opened }: { opened: OpenedLink }) {
+  const { token } = opened;
   const { api, session } = useServices();
   const { user } = useOwn();
   const changed = useChanged();
-  const link = useCheckedLink(["link", user.id, token], token !== "", () =>
-    data(api.POST("/api/v1/me/email/check", { body: { token } })),
-  );
+  const link = useCheckedLink([user.id], opened, () => data(api.POST("/api/v1/me/email/check", { body: { token } })));
   const confirm = useMutation({
     mutationFn: () => data(api.POST("/api/v1/me/email/confirm", { body: { token } })),
     onSuccess: async () => {
-      onUsed();
       // The access token says the old address; nothing is lost where it is renewed later.
       await session.renew().catch(() => undefined);
       await Promise.all([changed("me"), changed("email")]);

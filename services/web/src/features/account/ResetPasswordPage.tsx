@@ -11,32 +11,32 @@ import { LEAST_PASSWORD, MOST_PASSWORD, resetPassword } from "./entry";
 import { BackToSignIn } from "./ForgotPasswordPage";
 import { problemsOf } from "./problems";
 import { isEnded, useLinkState } from "./useLinkState";
-import { useLinkToken } from "./useLinkToken";
+import { type OpenedLink, useLinkToken } from "./useLinkToken";
 
 const ENDED =
   "It was used already, has expired, or was replaced by a newer one. Look for the newest mail with the subject “Set a new password”";
 
 /** Sets a new password with the link from a mail. */
 export default function ResetPasswordPage() {
-  const [token, forget] = useLinkToken();
-  return <NewPassword key={token} token={token} onUsed={forget} />;
+  const link = useLinkToken();
+  return <NewPassword key={link.opened} link={link} />;
 }
 
-function NewPassword({ token, onUsed }: { token: string; onUsed: () => void }) {
+function NewPassword({ link }: { link: OpenedLink }) {
+  const { token } = link;
   const [password, setPassword] = useState("");
   const [everything, setEverything] = useState(false);
   const set = useMutation({
     mutationFn: () => resetPassword({ token, new_password: password, end_credentials: everything }),
-    onSuccess: onUsed,
   });
   const wrong = problemsOf(set.error, ["new_password"]);
-  const link = useLinkState("password_reset", token);
+  const state = useLinkState("password_reset", link);
   if (set.isSuccess) return <Done />;
   if (token === "") return <Useless title="This link is not complete" advice="Open the whole link from the mail" />;
-  if (link === "ended" || isEnded(set.error)) {
+  if (state === "ended" || isEnded(set.error)) {
     return <Useless title="This link does not work any more" advice={ENDED} />;
   }
-  if (link === "checking") return <Checking />;
+  if (state === "checking") return <Checking />;
   return (
     <EntryPage title="Choose a new password" aside={<BackToSignIn />}>
       <form

@@ -115,8 +115,8 @@ function Form({ signingUp, confirming }: { signingUp: boolean; confirming: boole
 
 /** Above the form for who opened the link that confirms a new address, which needs a session. */
 function Confirming() {
-  const [token] = useLinkToken();
-  if (useLinkState("email_change", token) === "ended") {
+  const link = useLinkToken();
+  if (useLinkState("email_change", link) === "ended") {
     return (
       <Alert color="yellow" role="alert">
         This link does not work: it was used already, has expired, or was replaced by a newer one. Sign in to see the

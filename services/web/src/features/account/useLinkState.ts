@@ -2,6 +2,7 @@ import { type QueryKey, useQuery } from "@tanstack/react-query";
 import { ApiError } from "@/api/errors";
 import { useSlow } from "@/components/useSlow";
 import { checkLink } from "./entry";
+import type { OpenedLink } from "./useLinkToken";
 
 /** What is known of the link that opened a page. */
 export type LinkState = "checking" | "usable" | "ended";
@@ -11,21 +12,23 @@ export function isEnded(error: unknown): boolean {
 }
 
 /** Asks when the page opens whether the link can be used; see {@link useCheckedLink}. */
-export function useLinkState(kind: "password_reset" | "email_change", token: string): LinkState {
-  return useCheckedLink(["link", kind, token], token !== "", () => checkLink({ kind, token }).then(() => true)).state;
+export function useLinkState(kind: "password_reset" | "email_change", link: OpenedLink): LinkState {
+  return useCheckedLink([kind], link, () => checkLink({ kind, token: link.token }).then(() => true)).state;
 }
 
 /**
- * The state of a link, and what `check` says of it. A check that fails for another reason, or takes long, holds nobody
- * up: the answer to the form says what is wrong.
+ * The state of a link, and what `check` says of it, each time that it is opened and when one comes back to the window: it
+ * may have been used meanwhile. A check that fails for another reason, or takes long, holds nobody up: the answer to the
+ * form says what is wrong.
  */
-export function useCheckedLink<T>(queryKey: QueryKey, enabled: boolean, check: () => Promise<T>) {
+export function useCheckedLink<T>(key: QueryKey, { token, opened }: OpenedLink, check: () => Promise<T>) {
   const { data, error, isLoading } = useQuery({
-    queryKey,
+    queryKey: ["link", ...key, token, opened],
     queryFn: check,
-    enabled,
+    enabled: token !== "",
     retry: false,
-    staleTime: Number.POSITIVE_INFINITY,
+    staleTime: 0,
+    gcTime: 0,
   });
   const slow = useSlow(isLoading);
   const state: LinkState = isEnded(error) ? "ended" : isLoading && !slow ? "checking" : "usable";

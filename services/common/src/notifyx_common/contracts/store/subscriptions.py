@@ -74,7 +74,7 @@ class EmailedTopic(Model):
 
 
 class EmailedTopics(Model):
-    """The topics of an unsubscribe link."""
+    """The topics of an unsubscribe link of which its user still gets email."""
 
     topics: list[EmailedTopic]
 

@@ -64,13 +64,15 @@ def page_routes(
         except NotifyxError as error:
             if error.http_status < 500:
                 return _failed(pages, error)
-            topics = []  # stopping them says what is the matter
+            topics = None  # stopping them says what is the matter
+        if topics == []:
+            return pages.message("These emails are stopped", "You get no email for what this email was about.")
         return pages.message(
             "Stop these emails?",
             _what_stops(topics),
             action=f"/unsubscribe?token={quote(token, safe='')}",
             button="Stop the emails",
-            choices=[(topic.name, _called(topic)) for topic in topics] if len(topics) > 1 else [],
+            choices=[(topic.name, _called(topic)) for topic in topics] if topics and len(topics) > 1 else [],
         )
 
     @blueprint.post("/unsubscribe")
@@ -159,11 +161,11 @@ async def _refused(store: Store, token: str) -> NotifyxError | None:
     return None
 
 
-def _what_stops(topics: Sequence[EmailedTopic]) -> str:
+def _what_stops(topics: Sequence[EmailedTopic] | None) -> str:
     match topics:
         case [topic]:
             return f"You will no longer get email for {_called(topic)}. The subscription itself stays."
-        case []:
+        case None:
             return "You will no longer get email for this topic. The subscription itself stays."
     return "You will no longer get email for the topics that are ticked. The subscriptions themselves stay."
 
