@@ -8,6 +8,7 @@ import json
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import orjson
 import pytest
@@ -18,6 +19,7 @@ from notifyx_common.contracts.store.log import KeyedNotification
 from notifyx_common.errors import InvalidRequest, NotFound, NotifyxError, TooLarge, UnsupportedMediaType
 from notifyx_gateway.rest.hooks.kinds import KINDS, kind_of, recognised
 from notifyx_gateway.rest.hooks.publication import MAX_PARTS, Delivery
+from notifyx_gateway.rest.hooks.sent_json import read_sent_json
 from notifyx_gateway.rest.publish_request import read_hook, read_publish_request
 from notifyx_gateway.sizes import DEFAULT_SIZES
 
@@ -263,11 +265,41 @@ def test_a_foreign_body_is_refused_with_a_sentence_by_every_kind() -> None:
             assert refused.value.reason.endswith("."), name
     with pytest.raises(NotFound, match="alertmanager"):
         kind_of("nothing")
-    for media, body in (("application/json", b"{"), ("application/x-www-form-urlencoded", b"payload=%7B")):
+    for media, body in (("application/json", b"{"), (FORM, b"payload=%7B"), (FORM, b"{'a'")):
         with pytest.raises(InvalidRequest):
             read_hook(kind_of("github"), media, body, Delivery(None))
     with pytest.raises(UnsupportedMediaType):
         read_hook(kind_of("github"), "application/xml", b"<a/>", Delivery(None))
+
+
+FORM = "application/x-www-form-urlencoded"
+MESSAGE = {"title": "Backup \\", "message": "é & a=b 😀", "type": "failure"}
+WRITTEN = json.dumps(MESSAGE).encode()
+CUT = WRITTEN.replace(rb"\ud83d\ude00", rb"\ud83d")
+
+
+@pytest.mark.parametrize(
+    ("media", "body", "ends"),
+    [
+        pytest.param(FORM, WRITTEN, "😀", id="JSON that curl -d calls a form"),
+        pytest.param(FORM, b"\n " + json.dumps(MESSAGE, ensure_ascii=False).encode(), "😀", id="the same in UTF-8"),
+        pytest.param("application/json", b"\xef\xbb\xbf" + WRITTEN, "😀", id="a byte order mark"),
+        pytest.param("application/json", CUT, "\ufffd", id="an emoji cut in two"),
+        pytest.param(FORM, urlencode({"payload": CUT}).encode(), "\ufffd", id="the same in a form"),
+    ],
+)
+def test_what_tools_add_or_cut_loses_no_webhook(media: str, body: bytes, ends: str) -> None:
+    (told,) = read_hook(kind_of("apprise"), media, body, Delivery(None))
+    assert isinstance(told, KeyedNotification)
+    assert (told.title, told.body, told.priority) == ("Backup \\", f"é & a=b {ends}", "high")
+
+
+def test_only_half_of_a_pair_is_replaced() -> None:
+    sent = rb'["\\ud83d", "\ud83d\ude00", "\ude00\ud83d", "\uD83Dx", "\\\ud83d"]'
+    assert read_sent_json(sent) == ["\\ud83d", "😀", "\ufffd\ufffd", "\ufffdx", "\\\ufffd"]
+    for broken in (rb'"\ud83"', rb'["\ud83d"', b'"\\'):
+        with pytest.raises(InvalidRequest):
+            read_sent_json(broken)
 
 
 json_values = st.recursive(

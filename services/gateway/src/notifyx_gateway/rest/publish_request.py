@@ -22,6 +22,7 @@ from notifyx_gateway.rest import cloudevents
 from notifyx_gateway.rest.hooks.forms import FORM, is_form, not_understood, read_form
 from notifyx_gateway.rest.hooks.kinds import Kind, recognised
 from notifyx_gateway.rest.hooks.publication import Delivery, Part
+from notifyx_gateway.rest.hooks.sent_json import is_json, read_sent_json
 from notifyx_gateway.sizes import DEFAULT_SIZES, Sizes
 
 TEXT_TYPES = ("", "text/plain", FORM)
@@ -81,10 +82,10 @@ def read_hook(kind: Kind, content_type: str, body: bytes, delivery: Delivery) ->
     Raises :class:`InvalidRequest` and :class:`UnsupportedMediaType`.
     """
     media = content_type.partition(";")[0].strip().lower()
-    if media == FORM:
+    if media == FORM and not is_json(body):  # `curl -d` calls JSON a form, too
         payload = read_form(body)
-    elif media in ("", "text/plain") or media == "application/json" or media.endswith("+json"):
-        payload = parse_json(body)
+    elif media in TEXT_TYPES or media == "application/json" or media.endswith("+json"):
+        payload = read_sent_json(body)
     else:
         raise UnsupportedMediaType("Send the webhook as application/json, or as a form with 'payload'.")
     digest = hashlib.sha256(body).hexdigest()

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from notifyx_common.errors import InvalidRequest, UnsupportedMediaType
-from notifyx_common.reading import parse_json
+from notifyx_gateway.rest.hooks.sent_json import read_sent_json
 
 FORM = "application/x-www-form-urlencoded"
 MAX_FIELDS = 100
@@ -38,7 +38,7 @@ def read_form(body: bytes) -> Any:
         raise InvalidRequest("The body is not a form in UTF-8.", code="malformed_form") from None
     fields = dict(pairs)
     if "payload" in fields:
-        return parse_json(fields["payload"])
+        return read_sent_json(fields["payload"].encode())
     return fields
 
 
