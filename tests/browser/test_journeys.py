@@ -536,6 +536,8 @@ async def test_keys_are_enough(browser: Browser, platform: Platform) -> None:
         await expect(kim.page.get_by_role("dialog", name="Keyboard")).to_be_visible()
         await kim.page.keyboard.press("Escape")
         await expect(kim.page.get_by_role("dialog")).to_have_count(0)
+        # Who reads by keys goes on where they were.
+        await expect(second.get_by_role("button", expanded=True)).to_be_focused()
         await kim.page.get_by_role("button", name="Publish").click()
         form = kim.page.get_by_role("form", name="Publish to")
         await form.get_by_label("Title").fill("Half written, j and ?")
@@ -553,6 +555,32 @@ async def test_keys_are_enough(browser: Browser, platform: Platform) -> None:
         await kim.page.keyboard.press("Control+k")
         await expect(kim.page.get_by_role("link", name="kim.keys")).to_be_focused()
         await kim.page.set_viewport_size({"width": 700, "height": 800})
-        await kim.page.get_by_role("button", name="Menu").focus()  # it is there once the page is laid out anew
+        menu = kim.page.get_by_role("button", name="Menu")
+        await menu.focus()  # it is there once the page is laid out anew
         await kim.page.keyboard.press("Control+k")
         await expect(kim.page.get_by_role("dialog").get_by_role("link", name="kim.keys")).to_be_focused()
+        await kim.page.keyboard.press("Escape")
+        await expect(menu).to_be_focused()
+        await menu.press("Enter")
+        await kim.page.get_by_role("dialog").get_by_role("link", name="Topics", exact=True).press("Enter")
+        await expect(kim.page.get_by_role("heading", name="Topics", exact=True)).to_be_visible()
+        await expect(kim.page.get_by_role("main")).to_be_focused()
+        new = kim.page.get_by_role("button", name="New topic")
+        await new.press("Enter")
+        await expect(kim.page.get_by_role("dialog", name="New topic").get_by_label("Name")).to_be_focused()
+        await kim.page.keyboard.press("Escape")
+        await expect(new).to_be_focused()
+
+
+async def test_on_paper_a_notification_goes_on_to_the_next_sheet(browser: Browser, platform: Platform) -> None:
+    async with someone(browser, platform, "pim") as pim:
+        await make_topic(pim, "pim.paper")
+        await publish(pim.page, "Long", "\n".join(f"Line {number}" for number in range(200)))
+        await pim.page.get_by_role("article", name="Long").get_by_role("button", expanded=False).click()
+        await expect(pim.page.get_by_text("Line 199")).to_be_attached()
+        printed = await pim.page.pdf(format="A4")
+        assert len(re.findall(rb"/Type\s*/Page\b", printed)) > 2
+        await pim.page.emulate_media(media="print")
+        await expect(pim.page.get_by_role("navigation")).to_be_hidden()
+        await expect(pim.page.get_by_role("button", name="Publish")).to_be_hidden()
+        assert await pim.page.evaluate("document.documentElement.scrollHeight > 2 * innerHeight")

@@ -1,11 +1,11 @@
-import { Modal } from "@mantine/core";
+import { Dialog } from "@/components/Dialog";
 import { KeyList } from "@/components/KeyList";
 import { KEYS } from "@/model/keys";
 
 export default function KeySheet({ onClose }: { onClose: () => void }) {
   return (
-    <Modal opened onClose={onClose} title="Keyboard" lockScroll={false}>
+    <Dialog onClose={onClose} title="Keyboard">
       <KeyList keys={KEYS} />
-    </Modal>
+    </Dialog>
   );
 }

@@ -1,5 +1,6 @@
-import { Button, Group, Modal, Stack, Text } from "@mantine/core";
+import { Button, Group, Stack, Text } from "@mantine/core";
 import type { ReactNode } from "react";
+import { Dialog } from "@/components/Dialog";
 import { Problem } from "@/components/Problem";
 
 interface Props {
@@ -16,7 +17,7 @@ interface Props {
 /** Asks once more before something ends. */
 export function Confirm({ title, action, children, error, busy, onClose, onConfirm }: Props) {
   return (
-    <Modal opened onClose={onClose} title={title} lockScroll={false}>
+    <Dialog onClose={onClose} title={title}>
       <Stack gap="md">
         <Text size="sm">{children}</Text>
         <Problem error={error} />
@@ -29,6 +30,6 @@ export function Confirm({ title, action, children, error, busy, onClose, onConfi
           </Button>
         </Group>
       </Stack>
-    </Modal>
+    </Dialog>
   );
 }

@@ -3,12 +3,13 @@ import "@mantine/core/styles/PillsInput.css";
 import "@mantine/core/styles/InlineInput.css";
 import "@mantine/core/styles/Combobox.css";
 import "@mantine/core/styles/Checkbox.css";
-import { Button, Checkbox, Group, Modal, NativeSelect, Stack, TagsInput, TextInput } from "@mantine/core";
+import { Button, Checkbox, Group, NativeSelect, Stack, TagsInput, TextInput } from "@mantine/core";
 import { useDebouncedValue } from "@mantine/hooks";
 import { keepPreviousData, useMutation, useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { data } from "@/api/client";
 import type { CreatedApiKey, Scope } from "@/api/types";
+import { Dialog } from "@/components/Dialog";
 import { Problem } from "@/components/Problem";
 import { useServices } from "@/context/services";
 import { LIFETIMES, patternProblem, SCOPES } from "./keys";
@@ -34,7 +35,7 @@ export default function CreateKey(props: { onClose: () => void; onCreated: (key:
     onSuccess: props.onCreated,
   });
   return (
-    <Modal opened onClose={props.onClose} title="New API key" lockScroll={false}>
+    <Dialog onClose={props.onClose} title="New API key">
       <form
         onSubmit={(event) => {
           event.preventDefault();
@@ -98,7 +99,7 @@ export default function CreateKey(props: { onClose: () => void; onCreated: (key:
           </Group>
         </Stack>
       </form>
-    </Modal>
+    </Dialog>
   );
 }
 

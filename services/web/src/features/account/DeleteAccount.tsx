@@ -1,10 +1,11 @@
 import "@mantine/core/styles/InlineInput.css";
 import "@mantine/core/styles/PasswordInput.css";
 import "@mantine/core/styles/Radio.css";
-import { Alert, Button, Group, Modal, PasswordInput, Radio, Stack, TextInput } from "@mantine/core";
+import { Alert, Button, Group, PasswordInput, Radio, Stack, TextInput } from "@mantine/core";
 import { IconAlertTriangle } from "@tabler/icons-react";
 import { useMutation } from "@tanstack/react-query";
 import { useState } from "react";
+import { Dialog } from "@/components/Dialog";
 import { notify } from "@/components/notify";
 import { Problem } from "@/components/Problem";
 import { useOwn, useServices } from "@/context/services";
@@ -32,7 +33,7 @@ export default function DeleteAccount({ onClose }: { onClose: () => void }) {
   const wrong = problemsOf(remove.error, ["password", "topics.give_to"]);
   const ready = fate !== null && password !== "" && (fate !== "give" || heir.trim() !== "");
   return (
-    <Modal opened onClose={onClose} title="Delete your account?" lockScroll={false}>
+    <Dialog onClose={onClose} title="Delete your account?">
       <form
         onSubmit={(event) => {
           event.preventDefault();
@@ -89,6 +90,6 @@ export default function DeleteAccount({ onClose }: { onClose: () => void }) {
           </Group>
         </Stack>
       </form>
-    </Modal>
+    </Dialog>
   );
 }

@@ -1,4 +1,5 @@
-import { Button, Group, Modal, Stack, Text } from "@mantine/core";
+import { Button, Group, Stack, Text } from "@mantine/core";
+import { Dialog } from "@/components/Dialog";
 
 interface Props {
   name: string;
@@ -10,7 +11,7 @@ interface Props {
 /** Asks what becomes of settings that are changed and not saved. */
 export function AskToLeave({ name, onStay, onDiscard, onLeave }: Props) {
   return (
-    <Modal opened onClose={onStay} title="Leave without saving?" size={500} lockScroll={false}>
+    <Dialog onClose={onStay} title="Leave without saving?" size={500}>
       <Stack gap="md">
         <Text size="sm">
           Your changes to the settings of {name} are not saved. They can be kept as a draft until you close this window.
@@ -27,6 +28,6 @@ export function AskToLeave({ name, onStay, onDiscard, onLeave }: Props) {
           </Button>
         </Group>
       </Stack>
-    </Modal>
+    </Dialog>
   );
 }

@@ -1,9 +1,10 @@
-import { Button, Group, Modal, SegmentedControl, Stack, Text, TextInput } from "@mantine/core";
+import { Button, Group, SegmentedControl, Stack, Text, TextInput } from "@mantine/core";
 import { useMutation } from "@tanstack/react-query";
 import { useRef, useState } from "react";
 import { useLocation } from "wouter";
 import { data } from "@/api/client";
 import { ApiError, sentence } from "@/api/errors";
+import { Dialog } from "@/components/Dialog";
 import { notify } from "@/components/notify";
 import { Problem } from "@/components/Problem";
 import { useChanged } from "@/context/queries";
@@ -45,7 +46,7 @@ export default function CreateTopic({ onClose }: { onClose: () => void }) {
     },
   });
   return (
-    <Modal opened onClose={onClose} title="New topic" lockScroll={false}>
+    <Dialog onClose={onClose} title="New topic">
       <form
         onSubmit={(event) => {
           event.preventDefault();
@@ -102,6 +103,6 @@ export default function CreateTopic({ onClose }: { onClose: () => void }) {
           </Group>
         </Stack>
       </form>
-    </Modal>
+    </Dialog>
   );
 }

@@ -1,9 +1,10 @@
-import { Alert, Button, Group, Modal, Stack, Text, TextInput } from "@mantine/core";
+import { Alert, Button, Group, Stack, Text, TextInput } from "@mantine/core";
 import { IconAlertTriangle } from "@tabler/icons-react";
 import { useMutation } from "@tanstack/react-query";
 import { useState } from "react";
 import { useLocation } from "wouter";
 import type { Topic } from "@/api/types";
+import { Dialog } from "@/components/Dialog";
 import { Problem } from "@/components/Problem";
 import { useRelease } from "@/context/leaving";
 import { useChanged } from "@/context/queries";
@@ -29,7 +30,7 @@ export default function DeleteTopic({ topic, onClose }: { topic: Topic; onClose:
     },
   });
   return (
-    <Modal opened onClose={onClose} title={`Delete ${topic.name}?`} lockScroll={false}>
+    <Dialog onClose={onClose} title={`Delete ${topic.name}?`}>
       <form
         onSubmit={(event) => {
           event.preventDefault();
@@ -62,6 +63,6 @@ export default function DeleteTopic({ topic, onClose }: { topic: Topic; onClose:
           </Group>
         </Stack>
       </form>
-    </Modal>
+    </Dialog>
   );
 }
