@@ -271,6 +271,7 @@ _BY_CODE: dict[str, type[NotifyxError]] = {
                 "idempotency_conflict",
                 "inbox_full",
                 "inbox_subscription",
+                "too_many_subscriptions",
                 "too_many_topics",
                 "topic_exists",
                 "topic_owned_by_resource",

@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager
 from typing import NamedTuple, Protocol
 
 from notifyx_common.background import Background
@@ -25,6 +26,7 @@ from notifyx_common.clock import Clock
 from notifyx_common.contracts.store.acks import AckResult, UnreadResult
 from notifyx_common.contracts.store.joins import JoinResult
 from notifyx_common.errors import Forbidden, NotFound, NotifyxError, Unauthenticated
+from notifyx_common.limiting.turns import KeyedTurns
 from notifyx_common.logs import get_logger
 from notifyx_common.principal import Principal
 from notifyx_gateway.delivery.hub import Hub
@@ -36,6 +38,14 @@ MAX_SUBSCRIPTIONS = 1000
 """Maximum number of subscriptions of one credential with live counts; the counts of others are in the inbox."""
 
 MAX_RETRY = 5.0
+
+RESTS = 4.0
+"""How long an account rests after its subscriptions were read, to how long that took: all of them are read for each
+change, and for each channel that opens with another credential.
+"""
+
+LEAST_REST = 0.25
+"""The same in seconds after a read that was broken off, which a store may still be at."""
 
 
 class Counts(NamedTuple):
@@ -90,6 +100,7 @@ class UnreadPusher:
         self._dirty: dict[tuple[str, str], None] = {}
         self._flushing = False
         self._retries = Backoff(2 * delay, MAX_RETRY)
+        self._reads = KeyedTurns(1)
         self._tasks = background.tasks()
         hub.add_observer(self)
 
@@ -170,7 +181,8 @@ class UnreadPusher:
             while view.stale:
                 view.stale = False
                 try:
-                    await self._watch_topics(view)
+                    async with self._rested(view.principal.id):
+                        await self._watch_topics(view)
                     failures = 0
                 except (Forbidden, Unauthenticated):
                     return  # a credential that may not list subscriptions gets no counts
@@ -181,6 +193,18 @@ class UnreadPusher:
                     await asyncio.sleep(self._retries.after(failures))
         finally:
             view.reading = None
+
+    @asynccontextmanager
+    async def _rested(self, user: str) -> AsyncIterator[None]:
+        """Wait until ``user`` has rested from what was read for them before."""
+        end = await self._reads.take(user)
+        began, least = self._clock.monotonic(), LEAST_REST
+        try:
+            yield
+            least = 0.0
+        finally:
+            took = self._clock.monotonic() - began
+            asyncio.get_running_loop().call_later(max(RESTS * took, least), end)
 
     async def _watch_topics(self, view: _View) -> None:
         subscriptions = await self._store.subscriptions(view.principal)

@@ -5,6 +5,7 @@
     Conflict
     ├── TopicExists              topic_exists
     ├── TooManyTopics            too_many_topics
+    ├── TooManySubscriptions     too_many_subscriptions
     ├── TopicPaused              topic_paused
     ├── TopicOwnedByResource     topic_owned_by_resource
     ├── ClaimedByOtherResource   claimed_by_other_resource
@@ -27,6 +28,12 @@ class TooManyTopics(Conflict):
     """The user has created as many topics as this deployment allows."""
 
     code = "too_many_topics"
+
+
+class TooManySubscriptions(Conflict):
+    """The user has as many subscriptions as the deployment allows."""
+
+    code = "too_many_subscriptions"
 
 
 class TopicPaused(Conflict):

@@ -59,6 +59,10 @@ class StoreSettings(BackgroundSettings):
     max_topics: int = Field(default=1000, ge=1, le=1_000_000)
     """Maximum number of existing topics that one user created; service principals may create more."""
 
+    max_subscriptions: int = Field(default=1000, ge=1, le=1_000_000)
+    """Maximum number of a user's subscriptions, the inbox among them: all are read at once. Service principals may have
+    more."""
+
     search_seconds: float = Field(default=0.5, gt=0, le=10)
     """Time after which a page of a search ends, in seconds; the next page continues there."""
 

@@ -18,6 +18,7 @@ from notifyx_common.contracts.store.subscriptions import Subscriber, Subscribers
 from notifyx_common.errors import Conflict, Forbidden, NotFound
 from notifyx_common.principal import Principal
 from notifyx_store.base import wakeups
+from notifyx_store.base.errors import TooManySubscriptions
 from notifyx_store.base.locking import LOCK_SHARED
 from notifyx_store.log.unread import EXPIRED, UNREAD, UNREAD_IN_LOG
 from notifyx_store.topics.permissions import TopicRow, check_manage, check_read, email_identity
@@ -55,6 +56,8 @@ ON CONFLICT (topic_id, user_id) WHERE ended_at IS NULL DO NOTHING
 RETURNING id
 """
 
+_COUNT = "SELECT count(*) FROM subscriptions WHERE user_id = $1 AND lasting AND ended_at IS NULL"
+
 _CHANGE = "UPDATE subscriptions SET email_mode = $2 WHERE id = $1"
 
 END_SUBSCRIPTIONS = f"""
@@ -73,11 +76,17 @@ DELETE_ACK_EXCEPTIONS = "DELETE FROM ack_exceptions WHERE subscription_id = ANY(
 
 
 async def subscribe(
-    connection: asyncpg.Connection, principal: Principal, name: str, email: EmailMode | None, now: datetime
+    connection: asyncpg.Connection,
+    principal: Principal,
+    name: str,
+    email: EmailMode | None,
+    now: datetime,
+    *,
+    most: int,
 ) -> Subscription:
     """Begin a subscription, or change the email mode of the current one (``None``: it stays).
 
-    Raises :class:`NotFound` or :class:`Forbidden`.
+    The caller may have ``most`` of them. Raises :class:`NotFound`, :class:`Forbidden` or :class:`TooManySubscriptions`.
     """
     for _ in range(5):
         # Read again each time: the name may belong to another topic by now.
@@ -90,6 +99,10 @@ async def subscribe(
                 if changed:
                     await connection.execute(_CHANGE, current["id"], email)
             else:
+                if not principal.is_service and await connection.fetchval(_COUNT, principal.id) >= most:
+                    raise TooManySubscriptions(
+                        f"You have {most} subscriptions, the most that this deployment allows. End one first."
+                    )
                 if current is not None:
                     await _end(connection, [current["id"]], now)
                 changed = (

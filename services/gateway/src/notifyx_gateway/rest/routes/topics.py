@@ -153,4 +153,6 @@ def _add_subscriptions(blueprint: Blueprint, request_auth: RequestAuthenticator,
         principal = await request_auth.principal("read")
         query()
         async with store.page_turn(principal):
-            return Reply((await store.subscriptions_json(principal)).content)
+            content = (await store.subscriptions_json(principal)).content
+            await answer().reserve(principal.id, len(content))  # its size is known only now; few are read at once
+        return Reply(content)
