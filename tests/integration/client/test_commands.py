@@ -109,6 +109,8 @@ async def test_an_account_changes_and_a_forgotten_password_is_set(
     assert f"{email} (not verified)" in (await shell.run("account", "show")).out
     assert (await shell.json("account", "set-name", "Ada Lovelace"))["name"] == "Ada Lovelace"
     assert (await shell.json("account", "show"))["name"] == "Ada Lovelace"
+    sent = await shell.json("send", "me", "From whom?")
+    assert (await shell.json("show", "user:me", str(sent["seq"])))["publisher"]["name"] == "Ada Lovelace"
     other = Shell(shell.url, tmp_path / "other")
     await other.run("login", "--email", email, "--password-stdin", stdin=f"{PASSWORD}\n")
     refused = await shell.run("account", "set-password", "-o", "json", stdin="wrong\na new password\n", code=1)

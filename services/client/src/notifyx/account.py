@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Any, Literal, Protocol
 from urllib.parse import quote
 
-from notifyx.errors import AnswerLost
+from notifyx.errors import AnswerLost, NotifyxError
 from notifyx.models import ApiKeys, CreatedKey, EndedSessions, KeyInfo, Scope, SessionInfo, Sessions, User
 from notifyx.transport import parse_answer
 
@@ -26,12 +27,20 @@ class Send(Protocol):
 class Account:
     """What belongs to the caller, beside topics and subscriptions; :attr:`notifyx.Client.account`."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, renew: Callable[[], Awaitable[None]]) -> None:
+        """``renew`` obtains another access token, which says who the caller is now."""
         self._send = send
+        self._renew = renew
 
     async def set_name(self, name: str) -> User:
-        """Change the name that others see."""
-        return parse_answer(User, await self._send("PATCH", "/me", json={"name": name}, repeatable=True))
+        """Change the name that others see, beside what is published from now on.
+
+        A session whose access token cannot be renewed now publishes with the former name until it is.
+        """
+        user = parse_answer(User, await self._send("PATCH", "/me", json={"name": name}, repeatable=True))
+        with contextlib.suppress(NotifyxError):
+            await self._renew()
+        return user
 
     async def set_email(self, email: str, password: str) -> None:
         """Have a link mailed to a new address; the address changes once the link is opened and confirmed."""

@@ -158,7 +158,7 @@ class Client:
     @property
     def account(self) -> Account:
         """The caller's own account: name, address, password, API keys, sessions, export of all data, deletion."""
-        return Account(self._call)
+        return Account(self._call, self._renew_token)
 
     async def email_state(self) -> EmailState:
         """Return whether email reaches the caller."""
@@ -419,6 +419,10 @@ class Client:
     @property
     def _token_source(self) -> TokenSource:
         return self._tokens if self._tokens is not None else NoToken()
+
+    async def _renew_token(self) -> None:
+        tokens = self._token_source
+        await tokens.renew(await tokens.token(), NotLoggedIn("This token is not renewed.", code="not_logged_in"))
 
     async def _call(self, method: str, path: str, *, repeatable: bool | None = None, **request: Any) -> Any:
         safe = (method in ("GET", "PUT") if repeatable is None else repeatable) and "into" not in request
