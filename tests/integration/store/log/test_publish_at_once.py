@@ -245,7 +245,7 @@ async def test_a_known_topic_takes_one_statement_and_none_is_planned_each_time(d
             await publish(str(number))
         async with entered.pool.acquire() as connection:
             for _ in range(7):
-                await connection.fetch(LOCK_TOPICS, [topic.name])
+                await connection.fetch(LOCK_TOPICS, [topic.name], [])
             kept = dict(await connection.fetch("SELECT statement, generic_plans FROM pg_prepared_statements"))
         assert kept[WRITE_AT_ONCE] >= 4
         assert kept[LOCK_TOPICS] >= 2

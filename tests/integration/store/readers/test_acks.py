@@ -191,7 +191,7 @@ async def test_small_batches_are_not_planned_each_time(fresh_pool: asyncpg.Pool)
     topic = await new_topic(fresh_pool)
     one = await topic.subscribe("ann")
     batches: dict[str, tuple[Any, ...]] = {
-        JOIN_QUERY: (["news"], ["ann"], [None]),
+        JOIN_QUERY: (["news"], ["ann"], [None], [""]),
         UNREAD_QUERY: (["news"], ["ann"]),
         LOCK_QUERY: ([topic.id], ["ann"]),
         ACK_QUERY: ([one], [0], [one], [1]),

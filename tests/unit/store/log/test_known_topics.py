@@ -79,3 +79,23 @@ def test_the_one_published_to_longest_ago_is_forgotten() -> None:
     known.learn([TopicRow(id=uuid4(), name="dev")])
     assert heads(known, "ops") is None
     assert heads(known, "news") == {NEWS.id: 4}
+
+
+def test_those_with_much_text_are_forgotten_before_there_are_many() -> None:
+    known = KnownTopics(max_size=10)
+    known.learn([replace(NEWS, state="123456"), replace(OPS, state="1234")])
+    with known.publishing(["news", "ops"]) as heads:
+        assert heads is not None
+    known.learn([replace(OPS, state="12345")])
+    with known.publishing(["news"]) as heads:
+        assert heads is None
+    with known.publishing(["ops"]) as heads:
+        assert heads is not None
+
+
+def test_a_topic_whose_lists_were_not_read_whole_is_not_known() -> None:
+    known = KnownTopics()
+    known.learn([NEWS])
+    known.learn([replace(NEWS, whole=False)])
+    with known.publishing(["news"]) as heads:
+        assert heads is None

@@ -18,6 +18,9 @@ from notifyx_store.topics.permissions import TopicRow
 MAX_KNOWN = 4096
 """Topics that are known at most; the one that was published to longest ago is forgotten first."""
 
+MAX_SIZE = 8 << 20
+"""Characters of their states together, beyond which the same is forgotten; they take about four times as many bytes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Heads:
@@ -37,8 +40,9 @@ class _Known:
 class KnownTopics:
     """The topics of one replica. Inboxes are never known: what they accept depends on what is unread."""
 
-    def __init__(self, max_known: int = MAX_KNOWN) -> None:
-        self._max_known = max_known
+    def __init__(self, max_known: int = MAX_KNOWN, max_size: int = MAX_SIZE) -> None:
+        self._max_known, self._max_size = max_known, max_size
+        self._size = 0
         self._known: OrderedDict[str, _Known] = OrderedDict()
         self._busy: dict[str, int] = {}
 
@@ -60,16 +64,20 @@ class KnownTopics:
                     del self._busy[name]
 
     def learn(self, topics: Iterable[TopicRow]) -> None:
-        """Note the rows of topics, which are locked at present."""
+        """Note the rows of topics, which are locked at present. Those with long lists are read anew each time."""
         for topic in topics:
             if topic.is_inbox:
                 continue
+            if not topic.whole:
+                self._drop(topic.name)
+                continue
             known = self._known.get(topic.name)
             alone = known is None or known.topic.id != topic.id or known.last_seq == topic.last_seq
+            self._drop(topic.name)
             self._known[topic.name] = _Known(topic, topic.last_seq, alone)
-            self._known.move_to_end(topic.name)
-        while len(self._known) > self._max_known:
-            self._known.popitem(last=False)
+            self._size += len(topic.state)
+        while len(self._known) > self._max_known or self._size > self._max_size:
+            self._drop(next(iter(self._known)))
 
     def published(self, heads: Iterable[tuple[TopicRow, int]]) -> None:
         """Note what was committed: topics and their last seqs."""
@@ -84,6 +92,10 @@ class KnownTopics:
         for name in names:
             if (known := self._known.get(name)) is not None:
                 known.alone = False
+
+    def _drop(self, name: str) -> None:
+        if (known := self._known.pop(name, None)) is not None:
+            self._size -= len(known.topic.state)
 
     def _heads(self, names: Collection[str]) -> Heads | None:
         topics: dict[str, TopicRow] = {}

@@ -41,7 +41,7 @@ from notifyx_store.log.publish_plan import (
     validate,
 )
 from notifyx_store.log.publish_rows import WRITE, WRITE_AT_ONCE, rows_of
-from notifyx_store.topics.rows import LOCK_TOPICS, lock_topic_rows, read_topics
+from notifyx_store.topics.rows import LOCK_TOPICS, lock_topic_rows, topics_for
 
 # Runs after the rows are locked, so that it sees what an awaited transaction has committed.
 READ_EARLIER = """
@@ -129,7 +129,7 @@ class Publisher:
         alarm for a repeated batch of which not everything was.
         """
         names = {item.topic for item in batch.items if isinstance(item, PublishItem)}
-        candidates, refused = validate(batch, await read_topics(connection, names))
+        candidates, refused = validate(batch, await topics_for(connection, names, batch.principals))
         record, used = await self._read_earlier(connection, batch.batch_id, candidates)
         if record is not None:
             return _answer(record)
@@ -190,7 +190,7 @@ class Publisher:
         commits = False
         try:
             async with connection.transaction():
-                topics = await lock_topic_rows(connection, names) if names else {}
+                topics = await lock_topic_rows(connection, names, batch.principals) if names else {}
                 self._known.learn(topics.values())
                 candidates, refused = validate(batch, topics)
                 record, used = await self._read_earlier(connection, batch.batch_id, candidates)

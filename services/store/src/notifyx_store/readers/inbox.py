@@ -20,11 +20,11 @@ from notifyx_store.log.unread import EXPIRED, UNREAD
 from notifyx_store.readers.inbox_cursor import NEWEST, InboxCursor
 from notifyx_store.readers.inbox_pages import following, page_json, sized
 from notifyx_store.topics.permissions import TopicRow, may_read
-from notifyx_store.topics.rows import COLUMNS, topic_row
+from notifyx_store.topics.rows import columns_for, topic_row, verified_email
 
 _SUBSCRIBED = f"""
 SELECT s.id AS subscription_id, s.first_seq, s.acked_up_to, {UNREAD} AS unread, {EXPIRED} AS expired,
-       {", ".join(f"t.{column}" for column in COLUMNS)}
+       {columns_for("$1", "$2")}
 FROM subscriptions s JOIN topics t ON t.id = s.topic_id
 WHERE s.user_id = $1 AND s.lasting AND s.ended_at IS NULL AND t.kind <> 'deleted' ORDER BY t.name
 """  # noqa: S608 - put together from constants
@@ -106,7 +106,7 @@ Shown: TypeAlias = tuple[asyncpg.Record, TopicRow]
 
 async def read_shown(connection: asyncpg.Connection, principal: Principal) -> list[Shown]:
     """Return the subscriptions that the caller's inbox shows, each with its topic."""
-    rows = await connection.fetch(_SUBSCRIBED, principal.id)
+    rows = await connection.fetch(_SUBSCRIBED, principal.id, verified_email(principal))
     return shown_to(principal, [(row, topic_row(row)) for row in rows])
 
 

@@ -14,14 +14,14 @@ from notifyx_store.base.context import StoreContext
 from notifyx_store.base.errors import topic_not_found
 from notifyx_store.log.unread import EXPIRED, FIRST_SEQ, UNREAD, missing_after
 from notifyx_store.topics.permissions import TopicRow, check_read
-from notifyx_store.topics.rows import COLUMNS, create_inboxes, topic_row
+from notifyx_store.topics.rows import columns_for, create_inboxes, topic_row, verified_email
 from notifyx_topics.names import inbox_topic
 
 # Of the gaps after "since", that which it is in ends where the reader goes on; nobody was given the seqs of the others.
 # PostgreSQL takes an array of unknown length for ten items. A plan made for a smaller batch is cheaper then, so that it
 # would plan each small batch anew, for three times what it takes to answer it. Of LIMIT it expects a tenth.
 JOIN_QUERY = f"""
-SELECT {", ".join(f"t.{column}" for column in COLUMNS)},
+SELECT {columns_for("wanted.user_id", "wanted.email")},
        coalesce(s.acked_up_to, 0) AS acked_up_to, coalesce(s.lasting, false) AS lasting,
        coalesce(s.ack_revision, 0) AS revision,
        {FIRST_SEQ} AS first_seq, {UNREAD} AS unread, {EXPIRED} AS expired,
@@ -30,8 +30,8 @@ SELECT {", ".join(f"t.{column}" for column in COLUMNS)},
        coalesce(gaps.restored, false) AS restored,
        CASE WHEN gaps.restored THEN gaps.kept_to ELSE 0 END AS restored_after
 FROM (
-    SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[]) WITH ORDINALITY LIMIT cardinality($1::text[])
-) AS wanted(name, user_id, since, position)
+    SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[]) WITH ORDINALITY LIMIT cardinality($1::text[])
+) AS wanted(name, user_id, since, email, position)
 LEFT JOIN topics t ON t.name = wanted.name AND t.kind <> 'deleted'
 LEFT JOIN subscriptions s ON s.topic_id = t.id AND s.user_id = wanted.user_id AND s.ended_at IS NULL
 CROSS JOIN LATERAL (
@@ -67,7 +67,8 @@ async def join(context: StoreContext, data: Any) -> list[Any]:
     async with context.pool.acquire() as connection:
         # One statement for the whole batch: after the loss of a gateway, all of its clients join at once.
         users = [batch.principals[item.p].id for _, item in items]
-        wanted = ([item.topic for _, item in items], users, [item.since for _, item in items])
+        emails = [verified_email(batch.principals[item.p]) for _, item in items]
+        wanted = ([item.topic for _, item in items], users, [item.since for _, item in items], emails)
         rows = await connection.fetch(JOIN_QUERY, *wanted)
         own = {inbox_topic(user) for user in users}
         missing = {item.topic for (_, item), row in zip(items, rows, strict=True) if row["id"] is None}

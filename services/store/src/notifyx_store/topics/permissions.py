@@ -52,7 +52,8 @@ class SettingsVersion(NamedTuple):
 class TopicRow:
     """The columns of a topic that permissions and the log depend on.
 
-    ``state`` is the text of :data:`~notifyx_store.topics.rows.STATE`, where it was read.
+    ``state`` is the text of :data:`~notifyx_store.topics.rows.STATE`, where it was read. ``whole``: the lists have all
+    of their entries, and not those alone that may match a caller.
     """
 
     id: UUID
@@ -69,6 +70,7 @@ class TopicRow:
     email_default: str = "never"
     max_count: int = 100_000
     state: str = ""
+    whole: bool = True
     updated_at: datetime | None = None
 
     @property

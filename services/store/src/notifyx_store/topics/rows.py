@@ -10,7 +10,7 @@ import asyncpg
 from notifyx_common.principal import Principal
 from notifyx_store.base import wakeups
 from notifyx_store.base.errors import topic_not_found
-from notifyx_store.topics.permissions import TopicRow
+from notifyx_store.topics.permissions import TopicRow, grants_of
 from notifyx_topics.names import INBOX_PREFIX, inbox_topic
 
 COLUMNS = (
@@ -18,6 +18,27 @@ COLUMNS = (
     "pruned_seq", "email_default", "retention_max_count", "updated_at",
 )  # fmt: skip
 """The columns of ``topics`` that :func:`topic_row` reads."""
+
+LISTS = ("creators", "publishers", "readers")
+
+FEW_GRANTS = 200
+"""Entries of the lists of a topic that are read whole, to judge whoever publishes next. Three lists may have 2,100."""
+
+
+def columns_for(user: str, email: str) -> str:
+    """Return the SQL of the columns of ``t``, whose lists hold what may match a caller, and nothing else.
+
+    ``user`` is the SQL of the caller's id, ``email`` that of the verified address in lower case, or ''. Who reads many
+    topics would otherwise be handed megabytes of other people.
+    """
+    grants = f"ARRAY['*', {user}, {email}]"
+    return ", ".join(
+        f"CASE WHEN t.{column} && {grants} THEN {grants} ELSE '{{}}' END AS {column}"
+        if column in LISTS
+        else f"t.{column}"
+        for column in COLUMNS
+    )
+
 
 # All code that locks several topics locks them in the order of their ids.
 _READ = f"SELECT {', '.join(COLUMNS)} FROM topics WHERE name = ANY($1::text[]) AND kind <> 'deleted'"  # noqa: S608 - constants
@@ -27,11 +48,20 @@ STATE = "ROW(name, kind, visibility, creators, publishers, readers, paused, upda
 
 # Of LIMIT PostgreSQL expects a tenth of the ten names that it takes an array for: so it keeps the plan, instead of
 # planning each small batch anew.
+_FEW = f"{' + '.join(f'cardinality({one})' for one in LISTS)} <= {FEW_GRANTS}"
+_LOCKED = ", ".join(
+    f"CASE WHEN {_FEW} THEN {one} ELSE ARRAY(SELECT unnest({one}) INTERSECT SELECT unnest($2::text[])) END AS {one}"
+    if one in LISTS
+    else one
+    for one in COLUMNS
+)
 LOCK_TOPICS = f"""
-SELECT {", ".join(COLUMNS)}, {STATE} AS state
+SELECT {_LOCKED}, {_FEW} AS whole, CASE WHEN {_FEW} THEN {STATE} ELSE '' END AS state
 FROM (SELECT * FROM unnest($1::text[]) LIMIT cardinality($1::text[])) AS wanted(name) JOIN topics USING (name)
 WHERE kind <> 'deleted' ORDER BY id FOR NO KEY UPDATE OF topics
 """  # noqa: S608 - constants of the code
+
+_READ_FOR = f"SELECT {_LOCKED}, {_FEW} AS whole FROM topics WHERE name = ANY($1::text[]) AND kind <> 'deleted'"  # noqa: S608 - constants
 
 _MAKE_INBOXES = """
 WITH made AS (
@@ -54,10 +84,27 @@ async def read_topics(connection: asyncpg.Connection, names: Iterable[str]) -> d
     return {row["name"]: topic_row(row) for row in await connection.fetch(_READ, list(names))}
 
 
-async def lock_topic_rows(connection: asyncpg.Connection, names: Iterable[str]) -> dict[str, TopicRow]:
-    """As :func:`read_topics`, and lock the rows (with ``last_seq``) until the transaction ends."""
-    rows = await connection.fetch(LOCK_TOPICS, list(names))
-    return {row["name"]: topic_row(row, row["state"]) for row in rows}
+async def lock_topic_rows(
+    connection: asyncpg.Connection, names: Iterable[str], principals: Iterable[Principal]
+) -> dict[str, TopicRow]:
+    """As :func:`read_topics`, and lock the rows (with ``last_seq``) until the transaction ends.
+
+    Long lists are read as far as they name one of ``principals``.
+    """
+    rows = await connection.fetch(LOCK_TOPICS, list(names), _grants_of_all(principals))
+    return {row["name"]: topic_row(row, row["state"], whole=row["whole"]) for row in rows}
+
+
+async def topics_for(
+    connection: asyncpg.Connection, names: Iterable[str], principals: Iterable[Principal]
+) -> dict[str, TopicRow]:
+    """Return the topics of these names, with their lists as :func:`lock_topic_rows` does."""
+    rows = await connection.fetch(_READ_FOR, list(names), _grants_of_all(principals))
+    return {row["name"]: topic_row(row, whole=row["whole"]) for row in rows}
+
+
+def _grants_of_all(principals: Iterable[Principal]) -> list[str]:
+    return sorted({grant for principal in principals for grant in grants_of(principal)})
 
 
 async def read_topic(connection: asyncpg.Connection, name: str) -> TopicRow:
@@ -110,8 +157,13 @@ async def topic_for(connection: asyncpg.Connection, principal: Principal, name: 
     return topics.get(name) or await read_topic(connection, name)
 
 
-def topic_row(row: asyncpg.Record, state: str = "") -> TopicRow:
-    """Return the columns of ``row`` that permissions need."""
+def verified_email(principal: Principal) -> str:
+    """Return the address by which lists may name the caller, in lower case; empty if there is none."""
+    return principal.email.lower() if principal.email_verified and principal.email is not None else ""
+
+
+def topic_row(row: asyncpg.Record, state: str = "", *, whole: bool = True) -> TopicRow:
+    """Return the columns of ``row`` that permissions need; ``whole``: its lists are."""
     return TopicRow(
         id=row["id"],
         name=row["name"],
@@ -127,5 +179,6 @@ def topic_row(row: asyncpg.Record, state: str = "") -> TopicRow:
         email_default=row["email_default"],
         max_count=row["retention_max_count"],
         state=state,
+        whole=whole,
         updated_at=row["updated_at"],
     )
