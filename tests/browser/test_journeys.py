@@ -9,11 +9,11 @@ from datetime import UTC, datetime, timedelta
 
 import aiohttp
 import pytest
-from playwright.async_api import Browser, Page, Route, expect
+from playwright.async_api import Browser, Locator, Page, Route, expect
 
 from support.browser import Person, console, sign_in, sign_up, someone
 from support.mail import link_in_mail
-from support.platform import PASSWORD, Platform, person
+from support.platform import PASSWORD, Platform, eventually, person
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),
@@ -325,7 +325,39 @@ async def test_a_direct_message_and_how_it_is_mailed(browser: Browser, platform:
         await theirs.reload()
         await expect(theirs.get_by_role("button", name="All read")).to_be_disabled()
         await expect(missed).to_have_count(0)
+        await changed_on_another_device(dora)
         assert dora.said == []
+
+
+async def changed_on_another_device(person_here: Person) -> None:
+    """What an open page has read is there as it is now for who comes back to the window, or to the page."""
+    page = await person_here.go("/account/keys")
+    await expect(page.get_by_text("You have no API keys.")).to_be_visible()
+    async with person(person_here.platform, person_here.name) as phone:
+
+        async def coming_back(shown: Locator) -> None:
+            async def once() -> bool:
+                await page.evaluate("window.dispatchEvent(new Event('focus'))")
+                return await shown.is_visible()
+
+            await eventually(once)
+
+        await phone.call("POST", "/api-keys", json={"name": "From the phone", "scopes": ["read"]})
+        await coming_back(page.get_by_role("listitem").filter(has_text="From the phone"))
+        await phone.call("PATCH", "/me", json={"name": "Theodora"})
+
+        async def going_there() -> bool:
+            await page.get_by_role("link", name="Account", exact=True).click()
+            await expect(page.get_by_role("heading", name="Account and alerts")).to_be_visible()
+            await page.get_by_role("link", name="Change name, email or password").click()
+            return await page.get_by_role("textbox", name="Name").input_value() == "Theodora"
+
+        await eventually(going_there)
+        await page.get_by_label("Current password").first.fill("typed")
+        await phone.call("PATCH", "/me", json={"name": "Lea"})
+        await coming_back(page.get_by_role("button", name="Lea"))
+        await expect(page.get_by_role("textbox", name="Name")).to_have_value("Lea")
+        await expect(page.get_by_label("Current password").first).to_have_value("typed")
 
 
 DESKTOP = """

@@ -11,7 +11,7 @@ import type { ClientConfig } from "@/api/types";
 import { Fallible } from "@/components/Fallible";
 import { lazyPart } from "@/components/parts";
 import { Waiting } from "@/components/Waiting";
-import { meQuery, problemOf, tried } from "@/context/queries";
+import { FRESH_MS, meQuery, problemOf, readOnReturn, tried } from "@/context/queries";
 import { ServicesContext, useObservable } from "@/context/services";
 import { styleNonce, theme } from "./theme";
 
@@ -23,13 +23,14 @@ const SignedIn = lazyPart(() => import("./SignedIn"));
 const queries = new QueryClient({
   defaultOptions: {
     queries: {
-      staleTime: 30_000,
+      staleTime: FRESH_MS,
       networkMode: "always",
       ...tried(),
     },
     mutations: { networkMode: "always" },
   },
 });
+readOnReturn();
 
 /** Between tries while there is no page yet: somebody is watching. */
 const LONGEST_PAUSE_MS = 5_000;

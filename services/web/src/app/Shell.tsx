@@ -8,7 +8,7 @@ import { Brand } from "@/components/Brand";
 import { Fallible } from "@/components/Fallible";
 import { offlinePart } from "@/components/parts";
 import { Troubles, TroublesContext } from "@/components/troubles";
-import { emailQuery } from "@/context/queries";
+import { emailQuery, useReadOnArrival } from "@/context/queries";
 import { useObservable, useOwn, useServices } from "@/context/services";
 import { usePageKey } from "@/context/usePageKey";
 import { seqOf } from "@/model/paths";
@@ -130,6 +130,7 @@ function Content() {
   const [location] = useLocation();
   const main = useRef<HTMLElement>(null);
   const first = useRef(true);
+  useReadOnArrival(location);
   // biome-ignore lint/correctness/useExhaustiveDependencies: another page is another place to read from
   useEffect(() => {
     if (first.current) first.current = false;

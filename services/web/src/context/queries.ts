@@ -1,5 +1,11 @@
 /** What the pages read from the API, by name; and telling this window and the others that it changed. */
-import { infiniteQueryOptions, queryOptions, type UseQueryResult, useQueryClient } from "@tanstack/react-query";
+import {
+  focusManager,
+  infiniteQueryOptions,
+  queryOptions,
+  type UseQueryResult,
+  useQueryClient,
+} from "@tanstack/react-query";
 import { useCallback, useEffect } from "react";
 import { type Api, data } from "@/api/client";
 import { ApiError, sentence } from "@/api/errors";
@@ -22,10 +28,20 @@ export function problemOf(query: Pick<UseQueryResult, "data" | "failureReason">)
   return query.data !== undefined || query.failureReason === null ? "" : sentence(query.failureReason);
 }
 
+/**
+ * How old a read may be when somebody comes to the page that shows it, or back to the window, and is not asked for again:
+ * other devices change what is shown, and do not tell.
+ */
+export const FRESH_MS = 2_000;
+
+/** The same of what the socket tells to be read again: the rest is for pushes that are lost. */
+export const TOLD = { staleTime: 30_000 };
+
 /** With the moment at which they were asked for: what was pushed since is newer. */
 export const datedSubscriptionsQuery = (api: Api) =>
   queryOptions({
     queryKey: ["subscriptions"],
+    ...TOLD,
     queryFn: async () => {
       const asked = performance.now();
       return { items: (await data(api.GET("/api/v1/subscriptions"))).items, asked };
@@ -40,6 +56,7 @@ export const subscriptionsQuery = (api: Api) => ({
 export const topicQuery = (api: Api, name: string) =>
   queryOptions({
     queryKey: ["topic", name],
+    ...TOLD,
     queryFn: () => data(api.GET("/api/v1/topics/{name}", { params: { path: { name } } })),
   });
 
@@ -51,14 +68,12 @@ export const describedTopicQuery = (api: Api, name: string) =>
       data(api.GET("/api/v1/topics/{name}", { params: { path: { name }, query: { names: "true" as const } } })),
   });
 
-export const meQuery = (api: Api) =>
-  queryOptions({ queryKey: ["me"], queryFn: () => data(api.GET("/api/v1/me")), staleTime: 10_000 });
+export const meQuery = (api: Api) => queryOptions({ queryKey: ["me"], queryFn: () => data(api.GET("/api/v1/me")) });
 
 export const emailQuery = (api: Api) =>
   queryOptions({
     queryKey: ["email"],
     queryFn: () => data(api.GET("/api/v1/me/email")),
-    staleTime: 60_000,
     refetchInterval: 300_000,
   });
 
@@ -67,6 +82,7 @@ export const inboxFullQuery = (api: Api, unread: number) =>
   queryOptions({
     queryKey: ["inboxFull", Math.ceil(unread / 100)],
     queryFn: async () => (await inboxPage(api, { limit: 1 })).inbox_full,
+    ...TOLD,
     enabled: unread > 0,
   });
 
@@ -78,6 +94,7 @@ export const threadsQuery = (api: Api) =>
     initialPageParam: null as string | null,
     getNextPageParam: (page) => page.next,
     refetchOnMount: "always",
+    ...TOLD,
   });
 
 /** Both sides of the user's messages with one other, the newest page first. `read` hears which are acknowledged. */
@@ -94,7 +111,33 @@ export const threadQuery = (api: Api, who: string, read: (seqs: readonly number[
     initialPageParam: null as string | null,
     getNextPageParam: (page) => page.next,
     refetchOnMount: "always",
+    ...TOLD,
   });
+
+/**
+ * Have what is shown read again by who comes back: also to a window that was visible all the time, beside a terminal or
+ * another browser, which the library does not notice by itself.
+ */
+export function readOnReturn(): void {
+  focusManager.setEventListener((back) => {
+    const returned = () => back();
+    window.addEventListener("visibilitychange", returned);
+    window.addEventListener("focus", returned);
+    return () => {
+      window.removeEventListener("visibilitychange", returned);
+      window.removeEventListener("focus", returned);
+    };
+  });
+}
+
+/** Reads again what stays on the screen while somebody goes to another page; that page reads its own parts. */
+export function useReadOnArrival(path: string): void {
+  const client = useQueryClient();
+  // biome-ignore lint/correctness/useExhaustiveDependencies: another page is what it is about
+  useEffect(() => {
+    void client.refetchQueries({ type: "active", stale: true }, { cancelRefetch: false });
+  }, [client, path]);
+}
 
 const CHANNEL = "notifyx.changed";
 

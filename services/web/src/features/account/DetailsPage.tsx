@@ -28,13 +28,16 @@ function Name() {
   const { user } = useOwn();
   const { api, session } = useServices();
   const changed = useChanged();
-  const [name, setName] = useState(user.name);
+  /** Null while it is as it was read, also from another device meanwhile. */
+  const [typed, setTyped] = useState<string | null>(null);
+  const name = typed ?? user.name;
   const save = useMutation({
     mutationFn: () => data(api.PATCH("/api/v1/me", { body: { name: name.trim() } })),
     onSuccess: async () => {
       // What is published from now on has the new name; where that fails, once the access token is renewed.
       await session.renew().catch(() => undefined);
       await changed("me");
+      setTyped(null);
       notify("Your name is changed.");
     },
   });
@@ -53,7 +56,7 @@ function Name() {
         autoComplete="name"
         maxLength={200}
         value={name}
-        onChange={(event) => setName(event.currentTarget.value)}
+        onChange={(event) => setTyped(event.currentTarget.value)}
         error={wrong.of("name")}
       />
     </Form>

@@ -10,7 +10,7 @@ import { Loading } from "@/components/Loading";
 import { More } from "@/components/More";
 import { PageHeader } from "@/components/PageHeader";
 import { offlinePart } from "@/components/parts";
-import { problemOf } from "@/context/queries";
+import { problemOf, TOLD } from "@/context/queries";
 import { useObservable, useOwn, useServices } from "@/context/services";
 import { plural } from "@/model/text";
 import { countOf } from "@/model/unread";
@@ -82,6 +82,7 @@ function useTopics(wanted: string) {
     initialPageParam: null as string | null,
     getNextPageParam: (page) => page.next,
     placeholderData: keepPreviousData,
+    ...TOLD,
   });
 }
 
