@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from dataclasses import dataclass
 
 import pytest
 from playwright.async_api import Browser, Page, Route, expect
@@ -37,6 +38,18 @@ async def work(platform: Platform) -> None:
             while b"Version 1.39" not in await stream.content.readline():
                 continue
         await olga.call("POST", "/topics/deploys/acks", json={"up_to": 30})
+
+
+@dataclass
+class Refused:
+    """Answers with an error, after which a client may ask again in half a minute."""
+
+    asked: list[Route]
+    status: int = 429
+
+    async def answer(self, route: Route) -> None:
+        self.asked.append(route)
+        await route.fulfill(status=self.status, headers={"Retry-After": "30"})
 
 
 async def opened(page: Page, platform: Platform, headline: str = "All is well") -> Page:
@@ -128,6 +141,26 @@ async def test_a_gateway_that_is_silent_or_gone_is_tried_again_within_two_second
     await expect(away).to_be_hidden()
     await page.clock.run_for(2500)
     await expect(away).to_be_visible(timeout=60_000)
+    await page.unroute("**/dashboard/live?*")
+    refused = Refused(asked)
+    for status, words in (
+        (429, "too many requests come from your address"),
+        (503, "the gateway answers with an error"),
+    ):
+        refused.status = status
+        await page.route("**/dashboard/live?*", refused.answer)
+        await page.clock.run_for(2500)
+        await expect(away).to_contain_text(f"Not known: {words} (HTTP {status})")
+        await expect(away).to_contain_text("; asked again at ")
+        before = len(asked)
+        await page.clock.run_for(25_000)
+        await page.evaluate("window.dispatchEvent(new Event('online'))")
+        assert len(asked) == before, "asked earlier than it may"
+        await page.clock.run_for(5_000)
+        await eventually(tried_again)
+        await page.unroute("**/dashboard/live?*")
+        await page.clock.run_for(32_000)
+        await expect(away).to_be_hidden(timeout=60_000)
     await page.close()
 
 

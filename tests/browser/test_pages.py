@@ -9,13 +9,13 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, Route, expect
 
 from support.browser import SCHEMES, Person, picture, pictured, sign_up, someone, violations
 from support.mail import link_in_mail
 from support.mail_pictures import RIGHT_TO_LEFT
 from support.patience import until
-from support.platform import PASSWORD, Platform
+from support.platform import PASSWORD, Platform, eventually
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),
@@ -298,6 +298,30 @@ async def test_pages_of_the_server_are_accessible_and_lead_back(browser: Browser
     await page.get_by_role("searchbox").fill("unread counts")
     await expect(page.get_by_role("status")).to_contain_text(" of ")
     await expect(page.locator("#signUp")).to_be_hidden()
+    # A mailbox that answers with an error is not taken for one without mail, and is asked again when it says so.
+    await page.clock.install()
+    await page.goto(pages["mailbox"])
+    asked: list[Route] = []
+
+    async def refuse(route: Route) -> None:
+        asked.append(route)
+        await route.fulfill(status=429, json={"detail": "Too many requests."}, headers={"Retry-After": "30"})
+
+    async def asked_again() -> bool:
+        return len(asked) == 2
+
+    await page.route("**/api/messages?*", refuse)
+    await page.clock.run_for(2000)
+    late = page.get_by_role("status").filter(has_text="The mailbox answers with an error (HTTP 429)")
+    await expect(late).to_be_visible()
+    await page.clock.run_for(28_000)
+    assert len(asked) == 1, "asked earlier than it may"
+    await page.clock.run_for(2000)
+    await eventually(asked_again)
+    await page.unroute("**/api/messages?*")
+    await page.clock.run_for(30_000)
+    await expect(late).to_have_count(0)
+    await expect(row).to_be_visible()
     await page.close()
 
 

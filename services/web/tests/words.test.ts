@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { problemOf } from "@/api/errors";
+import { pauseOf, problemOf } from "@/api/errors";
 import { awaitsConfirmation } from "@/features/account/emailChange";
 import { tokenOf } from "@/features/account/linkToken";
 import { isEmpty, parseData } from "@/features/publish/draft";
@@ -66,6 +66,13 @@ describe("errors", () => {
     const wrong = problemOf(400, { detail: "a: b", errors: [{ field: "name", reason: "Too long." }] }, null);
     expect([wrong.message, wrong.passes]).toEqual(["Too long.", false]);
     expect(problemOf(502, "<html>", "7")).toMatchObject({ retryAfter: 7, passes: true });
+    const limited = problemOf(429, undefined, "30");
+    expect(limited).toMatchObject({ retryAfter: 30, passes: true, outage: false });
+    expect(limited.message).toContain("too many requests");
+    const now = Date.parse("2026-05-05T09:30:00Z");
+    expect(pauseOf("Tue, 05 May 2026 09:31:00 GMT", now)).toBe(60);
+    expect(pauseOf("Tue, 05 May 2026 09:29:00 GMT", now)).toBe(0);
+    expect(pauseOf("soon", now)).toBeUndefined();
   });
 });
 

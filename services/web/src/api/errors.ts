@@ -45,15 +45,21 @@ export function problemOf(status: number, body: unknown, retryAfter: string | nu
   const problem = typeof body === "object" && body !== null ? (body as Record<string, unknown>) : {};
   const fields = Array.isArray(problem.errors) ? (problem.errors as FieldProblem[]) : [];
   const code = typeof problem.code === "string" ? problem.code : `http_${status}`;
-  const seconds = Number(retryAfter);
-  const wait = retryAfter !== null && Number.isFinite(seconds) ? seconds : undefined;
-  return new ApiError(status, code, wording(status, problem, fields), fields, wait);
+  return new ApiError(status, code, wording(status, problem, fields), fields, pauseOf(retryAfter, Date.now()));
+}
+
+/** The seconds of a `Retry-After`, which may be a date; `now` is epoch milliseconds. */
+export function pauseOf(retryAfter: string | null, now: number): number | undefined {
+  if (retryAfter === null) return undefined;
+  const seconds = /^\d+$/.test(retryAfter) ? Number(retryAfter) : (Date.parse(retryAfter) - now) / 1000;
+  return Number.isFinite(seconds) ? Math.max(0, seconds) : undefined;
 }
 
 function wording(status: number, problem: Record<string, unknown>, fields: readonly FieldProblem[]): string {
   const first = fields[0];
   if (first !== undefined) return first.reason;
   if (typeof problem.detail === "string" && problem.detail !== "") return problem.detail;
+  if (status === 429) return "The server gets too many requests from here at the moment; try again in a minute.";
   if (status >= 500) return "The server cannot do this at the moment; try again in a minute.";
   return `The server refused this (HTTP ${status}).`;
 }

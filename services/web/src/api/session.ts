@@ -173,7 +173,9 @@ export class Session {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
       this.renew().catch((error: unknown) => {
-        if (error instanceof ApiError && error.passes) this.#renewIn(5_000 * (1 + Math.random()));
+        if (error instanceof ApiError && error.passes) {
+          this.#renewIn(Math.max(5_000, 1_000 * (error.retryAfter ?? 0)) * (1 + Math.random()));
+        }
       });
     }, milliseconds);
   }

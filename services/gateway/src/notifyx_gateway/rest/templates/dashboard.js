@@ -1,7 +1,9 @@
 // Keeps the dashboard live: asks for a live part other than the shown one, which the gateway answers as soon as it has
 // one, or after a second with nothing. A gateway that says nothing for longer is away: the page says so in place of the
-// headline, shows the rest without colours, and tries again every second or two, also while an earlier request still waits. Nothing is fetched while the page is not shown. Times
-// are shown in the time zone of the reader, which they name.
+// headline, shows the rest without colours, and tries again every second or two, also while an earlier request still
+// waits. One that answers, but not with that, is no silence: the page says what it answered, and asks when the answer
+// says it may. Nothing is fetched while the page is not shown. Times are shown in the time zone of the reader, which they
+// name.
 "use strict";
 
 const PAUSE = 100;
@@ -15,6 +17,7 @@ const away = document.getElementById("away");
 const waiting = new Set();
 let failing = false;
 let last = new Date();
+let notBefore = 0;
 let timer;
 
 function clock(moment, day) {
@@ -36,12 +39,15 @@ function address() {
 
 async function refresh() {
   const request = new AbortController();
-  const silent = setTimeout(fail, SILENT);
+  const silent = setTimeout(() => fail("the gateway does not answer"), SILENT);
   const deadline = setTimeout(() => request.abort(), DEADLINE);
   waiting.add(request);
   try {
     const answer = await fetch(address(), { signal: request.signal, cache: "no-store" });
-    if (!answer.ok) throw new Error(`status ${answer.status}`);
+    if (!answer.ok) {
+      if (waiting.delete(request)) refuse(answer);
+      return;
+    }
     const fresh = answer.status === 204 ? null : new DOMParser().parseFromString(await answer.text(), "text/html");
     if (!waiting.has(request)) return;
     if (fresh !== null) show(fresh);
@@ -49,7 +55,7 @@ async function refresh() {
   } catch {
     if (!waiting.has(request)) return;
     waiting.delete(request);
-    fail();
+    fail("the gateway does not answer");
     return;
   } finally {
     clearTimeout(silent);
@@ -66,6 +72,7 @@ function show(fresh) {
 function answered() {
   document.title = `${document.getElementById("headline").textContent} · Notifyx`;
   last = new Date();
+  notBefore = 0;
   failing = false;
   away.hidden = true;
   delete live.dataset.stale;
@@ -74,12 +81,28 @@ function answered() {
   waiting.clear();
 }
 
-function fail() {
+function refuse(answer) {
+  const pause = retryAfter(answer.headers.get("Retry-After"));
+  notBefore = Math.max(notBefore, Date.now() + pause);
+  const why = answer.status === 429 ? "too many requests come from your address" : "the gateway answers with an error";
+  fail(`${why} (HTTP ${answer.status})`, pause > 2 * RETRY ? `asked again at ${clock(new Date(notBefore))}` : undefined);
+}
+
+// In milliseconds; the header has seconds or a date.
+function retryAfter(header) {
+  if (header === null) return 0;
+  const pause = /^\d+$/.test(header) ? 1000 * Number(header) : Date.parse(header) - Date.now();
+  return Number.isFinite(pause) ? Math.max(0, pause) : 0;
+}
+
+function fail(why, next = "trying again") {
   failing = true;
   document.title = "Not known · Notifyx";
-  const from = clock(last);
-  const shown = away.querySelector("span");
-  if (shown.textContent !== from) shown.textContent = from;
+  const texts = { why, from: clock(last), next };
+  for (const shown of away.querySelectorAll("span")) {
+    const text = texts[shown.dataset.text];
+    if (shown.textContent !== text) shown.textContent = text;
+  }
   live.dataset.stale = "";
   away.hidden = false;
   plan();
@@ -88,7 +111,8 @@ function fail() {
 function plan() {
   clearTimeout(timer);
   if (document.hidden) return;
-  timer = setTimeout(attempt, (failing ? RETRY : PAUSE) * (0.75 + Math.random() / 2));
+  const pause = (failing ? RETRY : PAUSE) * (0.75 + Math.random() / 2);
+  timer = setTimeout(attempt, Math.max(pause, notBefore - Date.now()));
 }
 
 function attempt() {
@@ -98,6 +122,7 @@ function attempt() {
 
 function resume() {
   if (document.hidden) clearTimeout(timer);
+  else if (notBefore > Date.now()) plan();
   else attempt();
 }
 
