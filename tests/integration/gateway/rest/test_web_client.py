@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from yarl import URL
 
 from notifyx_gateway.rest.routes.web import NONCE
 from notifyx_gateway.rest.web_files import PAGE, REASON_FILE
@@ -99,6 +100,21 @@ async def _a_browser_gets_a_page_where_nothing_is(stack: Stack) -> None:
             text = await response.text()
         assert "There is nothing at this address" in text
         assert '<a href="/">' in text
+    for path, location in (
+        ("/inbox/", "/inbox"),
+        ("/topics//?q=a%20b&x=%C3%A9", "/topics?q=a%20b&x=%C3%A9"),
+        ("/api/v1/docs/", "/api/v1/docs"),
+        ("/api/v1/topics/%0d%0aX/", "/api/v1/topics/%0D%0AX"),
+    ):
+        url = URL(f"{stack.url}{path}", encoded=True)
+        async with stack.session.get(url, headers={"Accept": browser}, allow_redirects=False) as response:
+            assert (response.status, response.headers["Location"]) == (308, location), path
+        async with stack.session.post(url, headers={"Accept": browser}, allow_redirects=False) as response:
+            assert response.status == 404, path
+    for path in ("//", "//evil.example/", "/\\\\evil.example/", "/nowhere/"):  # it leads nowhere else
+        url = URL(f"{stack.url}{path}", encoded=True)
+        async with stack.session.get(url, headers={"Accept": browser}, allow_redirects=False) as response:
+            assert "Location" not in response.headers, path
     for accept in ("*/*", "application/json", "application/json, text/html;q=0.5"):
         async with stack.session.get(f"{stack.url}/nowhere", headers={"Accept": accept}) as response:
             assert (response.status, response.content_type) == (404, "application/problem+json"), accept

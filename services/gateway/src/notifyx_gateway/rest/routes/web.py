@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import secrets
 from importlib import resources
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
-from quart import Blueprint, Response, request
+from quart import Blueprint, Response, current_app, request
 from werkzeug.exceptions import HTTPException
 
 from notifyx_common.errors import NotFound
@@ -75,6 +75,8 @@ def web_routes(*, files: WebFiles, pages: Pages, settings: GatewaySettings) -> B
     async def nowhere(error: HTTPException) -> Response:
         if request.accept_mimetypes.best_match(("application/json", "text/html")) != "text/html":
             return problem_response(NotFound(NO_SUCH_PATH))
+        if (meant := _without_slash()) is not None:
+            return Response(status=308, headers={"Location": meant, "Cache-Control": "no-store", "Vary": "Accept"})
         text = "The address may be mistyped, or what was here has moved."
         response = pages.message("There is nothing at this address", text, 404)
         response.headers["Vary"] = "Accept"
@@ -88,6 +90,17 @@ def web_routes(*, files: WebFiles, pages: Pages, settings: GatewaySettings) -> B
         return file_response(found, headers)
 
     return blueprint
+
+
+def _without_slash() -> str | None:
+    """Return where this request, for a path with a slash at its end, finds something without it; if it does."""
+    path = request.path.rstrip("/")
+    if request.method != "GET" or path in ("", request.path) or path.startswith("//"):  # which names a host
+        return None
+    if not current_app.url_map.bind("").test(path, "GET"):
+        return None
+    asked = request.query_string.decode("ascii", "replace")
+    return quote(path) + (f"?{asked}" if asked else "")
 
 
 def page_policy(nonce: str, socket_origin: str) -> str:
