@@ -88,6 +88,29 @@ async def test_unread_answers_hold_a_share_and_then_go(stack: Stack) -> None:
         assert (await stack.call("GET", "/topics/large/notifications", eve)).status == 200
 
 
+async def test_unread_answers_that_no_handler_expects_to_be_large_hold_a_share(stack: Stack) -> None:
+    """400 connections that asked for one topic, whose lists are long, took 290 MB of a gateway."""
+    ada, eve = await stack.person("ada"), await stack.person("eve")
+    people = [f"system:serviceaccount:{number:04}-{'x' * 290}" for number in range(1000)]
+    await stack.ok("POST", "/topics", eve, json={"name": "listed", "readers": people, "publishers": people})
+    with contextlib.ExitStack() as open_:
+        for _ in range(20):
+            open_.enter_context(without_reading(stack, "/topics/listed", eve))
+        async with asyncio.timeout(PATIENCE):
+            while not counted(stack, "notifyx_http_answers_refused_total", limit="share"):
+                assert stack.gateway.answers.used <= SHARE
+                await asyncio.sleep(0.02)
+        assert stack.gateway.answers.used > SHARE // 2, "they are unread"
+        refused = await stack.call("GET", "/topics/listed", eve)
+        assert (refused.status, refused.headers["Retry-After"]) == (429, "1")
+        assert (await stack.call("GET", "/topics/large/notifications", ada)).status == 200
+        assert (await stack.call("PATCH", "/topics/listed", eve, json={"title": "x"})).status == 429
+    async with asyncio.timeout(PATIENCE):
+        while stack.gateway.answers.used:
+            await asyncio.sleep(0.02)
+    assert (await stack.call("PATCH", "/topics/listed", eve, json={"title": "x"})).status == 200
+
+
 async def test_pages_of_large_notifications_are_short_and_lead_to_all(stack: Stack) -> None:
     ada = await stack.person("ada")
     await stack.ok("PUT", "/topics/large/subscription", ada)

@@ -3,6 +3,9 @@
 A handler whose answer may be large reserves its size first. The reservation is cut to the real size once that is
 known, and ends when the answer has been written or its connection is lost. While the budget is used up, requests wait
 for a bounded time; each key, such as a user, has a share of it, and those that wait are served in turn by key.
+
+What a handler answers to a GET without a reservation is counted once it is there, if it is long, and refused where it
+does not fit.
 """
 
 from __future__ import annotations
@@ -17,12 +20,16 @@ from quart import Quart, Response
 
 from notifyx_common.errors import BUSY, NotifyxError, TooManyRequests, Unavailable
 from notifyx_common.metrics import Metrics, PoolUsage
-from notifyx_common.serving.current import current_request
+from notifyx_common.serving.current import current_request, current_state
 from notifyx_common.serving.direct_request import DirectRequest
+from notifyx_common.serving.replies import problem_reply
 from notifyx_common.settings import ServiceSettings
 
 MAX_WAITING = 100
 """Requests of one key that may wait for a place; more are refused at once."""
+
+UNRESERVED = 64 << 10
+"""Bytes of the longest answer that needs no reservation: about what a connection buffers."""
 
 _Waiting = tuple[int, "asyncio.Future[None]"]
 """A request that waits: its size, and what ends its wait."""
@@ -66,6 +73,22 @@ class Answer:
         """
         await self._budget.take(key, size)
         self._key, self._size = key, size
+
+    def settle(self, size: int) -> None:
+        """Fit what is reserved to the real ``size``; if nothing is, and that is long, count it.
+
+        Raises as :meth:`reserve`, at once: the answer is there, and must not wait. Only what can be asked for again is
+        refused.
+        """
+        if self._size or size <= UNRESERVED or current_request().method != "GET":
+            self.shrink(size)
+            return
+        state = current_state()
+        who = state.caller or state.principal
+        if who is None:  # documents and pages are the same for everybody
+            return
+        self._budget.take_at_once(who.id, size)
+        self._key, self._size = who.id, size
 
     def shrink(self, size: int) -> None:
         """Give back what is reserved beyond ``size``."""
@@ -124,6 +147,12 @@ class AnswerBudget:
             else:
                 self.give_back(key, size)
             raise
+
+    def take_at_once(self, key: str, size: int) -> None:
+        """Take ``size`` bytes as :meth:`take` does, or refuse them without a wait."""
+        if key in self._waiting or not self._fits(key, size):
+            raise self._refusal(key, size)
+        self._add(key, size)
 
     def give_back(self, key: str, size: int) -> None:
         """Give back ``size`` bytes of ``key``, and serve those that wait."""
@@ -209,8 +238,13 @@ def hold_answers(app: Quart, budget: AnswerBudget) -> None:
 
     @app.after_request
     async def know_size(response: Response) -> Response:
-        if response.content_length is not None:
-            answer().shrink(response.content_length)
+        if response.content_length is None:
+            return response
+        try:
+            answer().settle(response.content_length)
+        except NotifyxError as error:
+            current_state().error = error
+            return problem_reply(error).response()
         return response
 
 

@@ -166,6 +166,7 @@ class DirectCalls:
                 for before in self._steps.before:
                     before(request)
                 reply = await target.view(**target.parts)
+                request.answer.settle(len(reply.content))
             except Exception as error:  # noqa: BLE001 - it is answered, and logged where nobody expects it
                 reply = self._steps.reply_to(error)
             headers = dict(reply.headers)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from quart import Blueprint, Response, request
 
+from notifyx_common.contracts.call import MAX_ITEM_BYTES
 from notifyx_common.contracts.store.subscriptions import SubscriptionSettings
 from notifyx_common.contracts.store.topics import LIST_TOPICS, NewTopic, TopicPatch, Topics
 from notifyx_common.errors import Conflict
@@ -55,6 +56,7 @@ def _add_topics(
         wanted = await read_model(NewTopic)
         principal.require_scope("manage", wanted.name)
         await request_auth.limit_topics(principal)
+        await answer().reserve(principal.id, MAX_ITEM_BYTES)
         await users.check_grants(wanted)
         topic = await store.create_topic(principal, wanted)
         request_auth.record("topic_created", "succeeded", subject=wanted.name, reason=wanted.visibility)
@@ -90,6 +92,7 @@ def _add_topics(
         topic = topic_name(name)
         principal = await request_auth.principal("manage", topic)
         patch = await read_model(TopicPatch)
+        await answer().reserve(principal.id, MAX_ITEM_BYTES)
         await users.check_grants(patch)
         changed = await store.change_topic(principal, topic, patch)
         if rights := [name for name in RIGHTS if getattr(patch, name) is not None]:
@@ -153,6 +156,4 @@ def _add_subscriptions(blueprint: Blueprint, request_auth: RequestAuthenticator,
         principal = await request_auth.principal("read")
         query()
         async with store.page_turn(principal):
-            content = (await store.subscriptions_json(principal)).content
-            await answer().reserve(principal.id, len(content))  # its size is known only now; few are read at once
-        return Reply(content)
+            return Reply((await store.subscriptions_json(principal)).content)
