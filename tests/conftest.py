@@ -20,7 +20,7 @@ from notifyx_local.postgres import Cluster
 from support.cluster_copy import running_postgres
 from support.made_once import models_prepared_once
 from support.platform import Platform, small_platform
-from support.postgres import create_database, drop_database, types_read_once
+from support.postgres import create_database, drop_database, fewer_sessions, types_read_once
 from support.run_folder import run_folder_of_all
 from support.sharing import Scheduling, Shared, group, in_order
 from support.workers import forked_workers, web_build
@@ -121,7 +121,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Schedulin
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Cluster]:
     """A real PostgreSQL server of this test session."""
-    with running_postgres() as cluster, types_read_once(), models_prepared_once():
+    with running_postgres() as cluster, types_read_once(), models_prepared_once(), fewer_sessions(cluster):
         yield cluster
 
 

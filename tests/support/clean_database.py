@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import asyncpg
@@ -33,7 +34,7 @@ SELECT pg_database_size(current_database()) AS size, concat_ws('; ',
 
 DISCONNECT = f"""
 SELECT count(pg_terminate_backend(pid, {round(PATIENCE * 1000)})) FROM pg_stat_activity
-WHERE datname = current_database() AND pid <> pg_backend_pid()
+WHERE datname = current_database() AND pid <> pg_backend_pid() AND pid <> ALL($1)
 """
 
 
@@ -45,12 +46,14 @@ class Emptying:
     size: int
     script: str
 
-    async def empty(self, connection: asyncpg.Connection) -> bool:
+    async def empty(self, connection: asyncpg.Connection, idle: Sequence[int] = ()) -> bool:
         """Disconnect everybody else from the database and remove all rows; ``False`` if it has to be dropped instead.
+
+        ``idle``: the processes of sessions that nobody uses, which stay.
 
         That is one which a test has changed otherwise, or has filled with much.
         """
-        await connection.execute(DISCONNECT)
+        await connection.fetchval(DISCONNECT, idle)
         now = await connection.fetchrow(STATE)
         if now["schema"] != self.schema or now["size"] > self.size + GROWN:
             return False

@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import distribution
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,6 +28,7 @@ from notifyx_local.postgres_binaries import WHEEL
 from support.child import child
 from support.clean_database import Emptying, emptying
 from support.kept_connections import KeptConnections
+from support.kept_sessions import KeptSessions, sessions_kept
 from support.patience import PATIENCE
 
 _DROPPED: list[tuple[Cluster, str]] = []
@@ -42,6 +44,8 @@ _EMPTYING: dict[tuple[Cluster, str], Emptying] = {}
 
 _KEPT: dict[Cluster, KeptConnections] = {}
 """The connections to databases that are emptied."""
+
+_SESSIONS: dict[Cluster, KeptSessions] = {}
 
 FIRST_ID_OF_OTHERS = 10_000
 """Below it are the ids of what each PostgreSQL has: its ``FirstGenbkiObjectId``."""
@@ -71,6 +75,18 @@ def types_read_once() -> Iterator[None]:
         yield
     finally:
         asyncpg.Connection._introspect_types = read
+
+
+@contextlib.contextmanager
+def fewer_sessions(cluster: Cluster) -> Iterator[None]:
+    """Keep the sessions with migrated databases of a server from test to test, while the block is entered."""
+    with sessions_kept(cluster) as kept:
+        kept.keep_those_of("postgres")
+        _SESSIONS[cluster] = kept
+        try:
+            yield
+        finally:
+            del _SESSIONS[cluster]
 
 
 def install_wheel(site: Path) -> None:
@@ -164,13 +180,17 @@ async def create_migrated(cluster: Cluster, schema: DatabaseConfig, *, fresh: bo
     finally:
         await connection.close()
     _APPS[url] = schema.app
+    if (sessions := _SESSIONS.get(cluster)) is not None:
+        sessions.keep_those_of(_name(url))
     return url
 
 
 async def _emptied(cluster: Cluster, app: str, url: str) -> bool:
     kept = _KEPT[cluster] = _KEPT.get(cluster) or KeptConnections()
+    sessions = _SESSIONS.get(cluster)
+    idle = [] if sessions is None else sessions.pids(_name(url))
     try:
-        return await kept.run(url, _EMPTYING[cluster, app].empty)
+        return await kept.run(url, partial(_EMPTYING[cluster, app].empty, idle=idle))
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):  # a test has closed it, or has ended the server
         return False
 
@@ -183,11 +203,18 @@ def forget(cluster: Cluster) -> None:
 
 async def _copy(connection: asyncpg.Connection, cluster: Cluster, template: str) -> str:
     for dropped in [one for one in _DROPPED if one[0] == cluster]:
-        await connection.execute(f'DROP DATABASE "{urlsplit(dropped[1]).path[1:]}" WITH (FORCE)')
+        name = _name(dropped[1])
+        if (sessions := _SESSIONS.get(cluster)) is not None:
+            sessions.forget(name)
+        await connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
         _DROPPED.remove(dropped)
     name = f"test_{uuid.uuid4().hex[:12]}"
     await connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY FILE_COPY')  # half the work
     return cluster.dsn(name)
+
+
+def _name(url: str) -> str:
+    return urlsplit(url).path[1:]
 
 
 async def drop_database(cluster: Cluster, url: str) -> None:

@@ -1,4 +1,4 @@
-"""Databases of tests are used again: empty, and only if anybody can use them."""
+"""Databases of tests are used again: empty, and only if anybody can use them; and so are the sessions with them."""
 
 from __future__ import annotations
 
@@ -58,3 +58,45 @@ async def test_one_that_a_test_has_spoilt_is_not_used_again(postgres: Cluster, s
     assert another != url
     await (await asyncpg.connect(another)).close()
     await drop_database(postgres, another)
+
+
+async def test_a_session_goes_on_as_a_new_one_begins(postgres: Cluster) -> None:
+    url = await create_migrated(postgres, SCHEMA)
+    first = await asyncpg.connect(url)
+    pid = await first.fetchval("SELECT pg_backend_pid()")
+    await first.execute(
+        "SET work_mem = '7MB'; LISTEN news; SELECT pg_advisory_lock(7); CREATE TEMP TABLE mine (it int)"
+    )
+    await first.execute("PREPARE one AS SELECT 1")
+    await first.close()
+    assert first.is_closed()
+    async with asyncpg.create_pool(url, min_size=1, max_size=1) as pool:
+        assert await pool.fetchval("SELECT pg_backend_pid()") == pid
+        assert await pool.fetchval("SELECT 1 + $1", 1) == 2
+        assert await pool.fetchval("SHOW work_mem") != "7MB"
+        for what in ("pg_listening_channels()", "pg_prepared_statements WHERE name = 'one'"):
+            assert await pool.fetch(f"SELECT * FROM {what}") == []
+        assert await pool.fetch("SELECT FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()") == []
+        assert await pool.fetchval("SELECT to_regclass('mine')") is None
+    await drop_database(postgres, url)
+
+
+@pytest.mark.parametrize("how", ["in a transaction", "by the server", "at once", "as somebody else"])
+async def test_a_session_that_is_not_as_new_ends(postgres: Cluster, how: str) -> None:
+    url = await create_migrated(postgres, SCHEMA)
+    first, other = await asyncpg.connect(url), await asyncpg.connect(url)
+    pid = await first.fetchval("SELECT pg_backend_pid()")
+    if how == "in a transaction":
+        await first.execute("BEGIN")
+    if how == "at once":
+        first.terminate()
+    else:
+        await first.close()
+    if how == "by the server":
+        assert await other.fetchval("SELECT pg_terminate_backend($1, 60000)", pid)
+    options = {"application_name": "another"} if how == "as somebody else" else {}
+    next_one = await asyncpg.connect(url, server_settings=options)
+    assert await next_one.fetchval("SELECT pg_backend_pid()") != pid
+    await next_one.close()
+    await other.close()
+    await drop_database(postgres, url)
