@@ -111,8 +111,7 @@ async def test_offline_and_back(browser: Browser, platform: Platform) -> None:
         await publish(oona.page, "Before")
         await expect(ned.page.get_by_role("button", name="Acknowledge 1", exact=True)).to_be_visible()
 
-        await ned.ready_for_offline()
-        await ned.context.set_offline(True)
+        await ned.go_offline()
         await expect(ned.page.get_by_role("status")).to_contain_text("Offline")
         acknowledge = ned.page.get_by_role("article").get_by_role("button", name="Acknowledge")
         await ned.page.get_by_role("button", name="Acknowledge 1", exact=True).click()
@@ -147,8 +146,7 @@ async def test_what_is_removed_before_its_delivery_is_not_silent(browser: Browse
         await shared_topic(platform, "losses.missing", saul, tess)
 
         # While the window is away: the answer to its next join tells.
-        await saul.ready_for_offline()
-        await saul.context.set_offline(True)
+        await saul.go_offline()
         await expect(saul.page.get_by_role("status")).to_contain_text("Offline")
         expires_at = (datetime.now(UTC) + timedelta(seconds=1)).isoformat()
         brief = {"title": "Too late", "expires_at": expires_at}
@@ -226,8 +224,7 @@ async def test_what_waits_survives_the_window(browser: Browser, platform: Platfo
         await shared_topic(platform, "losses.window", pia)
         other = await pia.window("/inbox")
         await expect(other.get_by_text("Live", exact=True)).to_be_visible()
-        await pia.ready_for_offline()
-        await pia.context.set_offline(True)
+        await pia.go_offline()
         await publish(pia.page, "Written and closed")
         await expect(pia.page.get_by_role("region", name="Not sent yet")).to_be_visible()
         await pia.page.close()

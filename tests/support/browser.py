@@ -36,6 +36,16 @@ SETTLED = """() => Promise.allSettled(document.getAnimations()
     .filter(one => one.effect.getComputedTiming().endTime !== Infinity).map(one => one.finished))"""
 """Waits until no colour or place is on its way to another any more."""
 
+KNOWN_SOCKETS = """window.WebSocket = class extends WebSocket {
+    static all = [];
+    constructor(...given) { super(...given); WebSocket.all.push(this); }
+}"""
+SOCKETS_ENDED = """() => Promise.all(WebSocket.all.splice(0).filter(one => one.readyState === 1).map(one => {
+    const over = new Promise(done => one.addEventListener('close', done));
+    one.close();
+    return over;
+}))"""
+
 _LATE = re.compile("status of 50[34]")
 
 expect.set_options(timeout=PATIENCE_MS)
@@ -107,6 +117,16 @@ class Person:
         """Wait until the first window has all its parts."""
         await expect(self.page.locator("html[data-parts=loaded]")).to_have_count(1)
 
+    async def go_offline(self) -> None:
+        """Take the network away, and the windows' sockets with it, once the first window has all its parts.
+
+        Where Chromium is only told to be offline, sockets stay open, and what comes for one keeps a core busy.
+        """
+        await self.ready_for_offline()
+        for page in self.context.pages:
+            await page.evaluate(SOCKETS_ENDED)
+        await self.context.set_offline(True)
+
     async def live(self) -> None:
         """Wait until the first window is connected."""
         await expect(self.page.get_by_text("Live", exact=True)).to_be_visible()
@@ -161,6 +181,7 @@ async def someone(browser: Browser, platform: Platform, name: str, **options: An
         **options,
     )
     context.set_default_timeout(PATIENCE_MS)
+    await context.add_init_script(KNOWN_SOCKETS)
     try:
         yield Person(name, email, platform, context, await context.new_page(), console(context))
     finally:
