@@ -172,6 +172,10 @@ def caller() -> Principal:
     return state.principal
 
 
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+"""Those of which metrics tell; what a client makes up is counted together, since each label stays for good."""
+
+
 class _Measured:
     """Counts and times the requests of each route."""
 
@@ -184,6 +188,8 @@ class _Measured:
 
     def count(self, route: str, method: str, status: int, started: float) -> None:
         """Record a request that is answered."""
+        if method not in METHODS:
+            method = "other"
         counter = self._counters.get((route, method, status))
         if counter is None:
             counter = self._requests.labels(self._service, route, method, str(status))
