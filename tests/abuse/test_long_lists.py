@@ -61,11 +61,18 @@ async def test_a_store_reads_of_long_lists_what_matters_and_judges_by_all_of_the
         body = {"principals": [who.model_dump(mode="json")], "items": items}
         return codes((await store.ok("POST", "/joins", None, body))["results"])
 
+    async def acknowledge(who: Principal) -> set[str]:
+        body = {
+            "principals": [who.model_dump(mode="json")],
+            "items": [{"p": 0, "topic": t, "up_to": 1} for t in TOPICS],
+        }
+        return codes((await store.ok("POST", "/acks", None, body))["results"])
+
     async def inbox(who: Principal) -> int:
         return len((await store.ok("GET", "/inbox?limit=200", who))["unread"])
 
     for who in (OWNER, ADA, BOB):
-        for read in (publish, publish, join):
+        for read in (publish, publish, join, acknowledge):
             with bounded():
                 assert await read(who) == {""}, who.id
         with bounded():
@@ -73,7 +80,7 @@ async def test_a_store_reads_of_long_lists_what_matters_and_judges_by_all_of_the
     for who in (UNPROVED, EVE):
         with bounded():
             assert await publish(who) == {"topic_not_found"}, who.id
-        assert await join(who) == {"topic_not_found"}
+        assert await join(who) == await acknowledge(who) == {"topic_not_found"}
         assert await inbox(who) == 0
     await store.ok("PATCH", "/topics/t0", OWNER, {"readers": LIST, "publishers": [*LIST, "ada"]})
     assert (await store.join(ADA, "t0"))["code"] == "not_a_reader"

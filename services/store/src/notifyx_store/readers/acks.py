@@ -138,8 +138,8 @@ async def acknowledge(context: StoreContext, metrics: StoreMetrics, data: Any) -
     items = [(position, one) for position, one in enumerate(batch.items) if isinstance(one, AckItem)]
     now = context.clock.now()
     async with context.pool.acquire() as connection:
-        owners = {batch.principals[item.p].id for _, item in items}
-        topics = await read_or_create(connection, (item.topic for _, item in items), owners, now)
+        callers = [batch.principals[one] for one in sorted({item.p for _, item in items})]
+        topics = await read_or_create(connection, (item.topic for _, item in items), callers, now)
         accepted: list[tuple[int, AckItem, TopicUser]] = []
         requests: dict[TopicUser, _AckRequest] = {}
         for position, item in items:

@@ -154,7 +154,7 @@ async def subscriptions(connection: asyncpg.Connection, principal: Principal, no
     """
     principal.require_scope("read")
     if principal.kind in ("user", "api_key"):
-        await read_or_create(connection, [inbox_topic(principal.id)], [principal.id], now)
+        await read_or_create(connection, [inbox_topic(principal.id)], [principal], now)
     rows = await connection.fetch(_OWN, principal.id)
     return orjson.dumps(
         {"items": [{name: row[name] for name in _MEMBERS} for row in rows if principal.covers_topic(row["topic"])]},

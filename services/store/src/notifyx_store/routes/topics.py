@@ -73,7 +73,7 @@ def _add_topics(blueprint: Blueprint, context: StoreContext) -> None:
         principal = caller()
         async with context.pool.acquire() as connection:
             if topic.name == inbox_topic(principal.id):
-                await read_or_create(connection, [topic.name], [principal.id], context.clock.now())
+                await read_or_create(connection, [topic.name], [principal], context.clock.now())
             return await read_view(connection, principal, topic.name)
 
     @handle(blueprint, CHANGE_TOPIC)

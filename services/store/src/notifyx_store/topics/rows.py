@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 
 import asyncpg
@@ -135,15 +135,15 @@ async def create_inboxes(connection: asyncpg.Connection, names: Iterable[str], n
 
 
 async def read_or_create(
-    connection: asyncpg.Connection, names: Iterable[str], owners: Iterable[str], now: datetime
+    connection: asyncpg.Connection, names: Iterable[str], callers: Collection[Principal], now: datetime
 ) -> dict[str, TopicRow]:
-    """Return the topics of these names; create missing inboxes of ``owners``, the users who make the request."""
+    """Return the topics of these names, as :func:`topics_for` does; create missing inboxes of ``callers``."""
     wanted = set(names)
-    topics = await read_topics(connection, wanted)
-    own = {inbox_topic(owner) for owner in owners}
+    topics = await topics_for(connection, wanted, callers)
+    own = {inbox_topic(caller.id) for caller in callers}
     if missing := {name for name in wanted if name.startswith(INBOX_PREFIX)} & own - topics.keys():
         await create_inboxes(connection, missing, now)
-        topics |= await read_topics(connection, missing)
+        topics |= await topics_for(connection, missing, callers)
     return topics
 
 
@@ -153,7 +153,7 @@ async def topic_for(connection: asyncpg.Connection, principal: Principal, name: 
     The rights to the topic itself are not checked. Raises :class:`Forbidden` or :class:`NotFound`.
     """
     principal.require_scope("read", name)
-    topics = await read_or_create(connection, [name], [principal.id], now)
+    topics = await read_or_create(connection, [name], [principal], now)
     return topics.get(name) or await read_topic(connection, name)
 
 
