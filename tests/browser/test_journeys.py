@@ -607,6 +607,16 @@ async def test_keys_are_enough(browser: Browser, platform: Platform) -> None:
         await expect(new).to_be_focused()
 
 
+async def test_a_wrong_clock_of_the_browser_moves_no_times(browser: Browser, platform: Platform) -> None:
+    async with someone(browser, platform, "tim") as tim:
+        await make_topic(tim, "tim.clock")
+        await publish(tim.page, "Just now")
+        await tim.page.clock.install(time=datetime.now(UTC) + timedelta(days=1))
+        page = await tim.go("/topics/tim.clock")
+        row = page.get_by_role("article", name="Just now")
+        await expect(row.get_by_text("now", exact=True)).to_be_visible()
+
+
 async def test_on_paper_a_notification_goes_on_to_the_next_sheet(browser: Browser, platform: Platform) -> None:
     async with someone(browser, platform, "pim") as pim:
         await make_topic(pim, "pim.paper")

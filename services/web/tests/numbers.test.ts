@@ -2,6 +2,7 @@ import { createElement } from "react";
 import { renderToStaticMarkup } from "react-dom/server";
 import { describe, expect, it, vi } from "vitest";
 import { createApi, data } from "@/api/client";
+import { Clock } from "@/api/clock";
 import { ExactNumber, readJson } from "@/api/json";
 import { Observable } from "@/api/observable";
 import type { Session } from "@/api/session";
@@ -81,7 +82,7 @@ describe("a number that a double cannot hold", () => {
     vi.stubGlobal("location", { origin: "http://notifyx.test" });
     const item = `{"data":${TEXT}}`;
     vi.stubGlobal("fetch", async () => new Response(`{"items":[${item}]}`));
-    const api = createApi({ token: async () => "t" } as Session, new Observable(""));
+    const api = createApi({ token: async () => "t" } as Session, new Observable(""), new Clock());
     const page = await data(api.GET("/api/v1/inbox", { params: { query: {} } }));
     // A server that does not know the length before sends even nothing in chunks.
     const chunked = { status: 202, headers: { "Transfer-Encoding": "chunked" } };

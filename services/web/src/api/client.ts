@@ -1,5 +1,6 @@
 /** The REST API with its types, signed in as {@link Session} says. */
 import createClient, { type Client } from "openapi-fetch";
+import type { Clock } from "./clock";
 import { ApiError, sentence } from "./errors";
 import { fetchInTime, read } from "./http";
 import { readJson } from "./json";
@@ -11,14 +12,16 @@ export type Api = Client<paths>;
 
 /**
  * A client whose calls throw {@link ApiError} for every answer that is not good: `data` is then always there. `trouble` is
- * set to why the newest call failed that would succeed later, and to nothing by the next that does not.
+ * set to why the newest call failed that would succeed later, and to nothing by the next that does not; `clock` hears
+ * each answer.
  */
-export function createApi(session: Session, trouble: Observable<string>): Api {
+export function createApi(session: Session, trouble: Observable<string>, clock: Clock): Api {
   return createClient<paths>({
     baseUrl: location.origin,
     fetch: async (request) => {
       try {
         const response = await authorised(session, request);
+        clock.heard(response.headers.get("Date"));
         if (!response.ok) await read(response);
         trouble.set("");
         // The library reads with this, as the length is known: its own would change numbers.

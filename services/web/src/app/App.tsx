@@ -4,6 +4,7 @@ import { QueryClient, QueryClientProvider, useQuery } from "@tanstack/react-quer
 import { Suspense, useEffect, useMemo } from "react";
 import { Route, Switch } from "wouter";
 import { createApi } from "@/api/client";
+import { Clock } from "@/api/clock";
 import { fetchInTime, read } from "@/api/http";
 import { Observable } from "@/api/observable";
 import { Session } from "@/api/session";
@@ -52,7 +53,8 @@ export function App() {
 function Start() {
   const session = useMemo(() => new Session(), []);
   const trouble = useMemo(() => new Observable(""), []);
-  const api = useMemo(() => createApi(session, trouble), [session, trouble]);
+  const clock = useMemo(() => new Clock(), []);
+  const api = useMemo(() => createApi(session, trouble, clock), [session, trouble, clock]);
   const state = useObservable(session.state);
   const config = useQuery({
     queryKey: ["config"],
@@ -76,7 +78,7 @@ function Start() {
     return <Waiting problem={problemOf(config) || (state === "unknown" ? problemOf(resumed) : "")} />;
   }
   return (
-    <ServicesContext value={{ session, api, config: config.data, trouble }}>
+    <ServicesContext value={{ session, api, clock, config: config.data, trouble }}>
       <Suspense fallback={<Waiting problem="" />}>
         <Switch>
           <Route path="/forgot-password" component={ForgotPasswordPage} />

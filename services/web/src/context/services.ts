@@ -1,6 +1,7 @@
 /** What every part of the page works with, by React context. */
 import { createContext, useContext, useSyncExternalStore } from "react";
 import type { Api } from "@/api/client";
+import type { Clock } from "@/api/clock";
 import type { Observable } from "@/api/observable";
 import type { Session } from "@/api/session";
 import type { ClientConfig, User } from "@/api/types";
@@ -9,6 +10,7 @@ import type { Live } from "@/model/live";
 export interface Services {
   readonly session: Session;
   readonly api: Api;
+  readonly clock: Clock;
   readonly config: ClientConfig;
   /** Why the newest request failed, for as long as that is the server's state; empty while it answers. */
   readonly trouble: Observable<string>;

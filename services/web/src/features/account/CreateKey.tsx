@@ -20,7 +20,7 @@ const DAY_MS = 86_400_000;
 
 /** What a new key is for, what it may do, and for how long. */
 export default function CreateKey(props: { onClose: () => void; onCreated: (key: CreatedApiKey) => void }) {
-  const { api } = useServices();
+  const { api, clock } = useServices();
   const [name, setName] = useState("");
   const [topics, setTopics] = useState<string[]>([]);
   const [typed, setTyped] = useState("");
@@ -29,7 +29,7 @@ export default function CreateKey(props: { onClose: () => void; onCreated: (key:
   const wrong = topics.map(patternProblem).find((problem) => problem !== "") ?? "";
   const create = useMutation({
     mutationFn: () => {
-      const expires_at = days === "" ? null : new Date(Date.now() + Number(days) * DAY_MS).toISOString();
+      const expires_at = days === "" ? null : new Date(clock.now() + Number(days) * DAY_MS).toISOString();
       return data(api.POST("/api/v1/api-keys", { body: { name: name.trim(), topics, scopes, expires_at } }));
     },
     onSuccess: props.onCreated,

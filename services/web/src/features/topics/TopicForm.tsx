@@ -34,7 +34,7 @@ const WHO = `Email addresses, user ids, or * for everyone who is signed in. ${AD
 
 /** Everything that can be set of a topic; disabled where it can only be read. */
 export function TopicForm({ topic, editable }: { topic: DescribedTopic; editable: boolean }) {
-  const { api } = useServices();
+  const { api, clock } = useServices();
   const changed = useChanged();
   const before = fieldsOf(topic);
   const { drafts } = useOwn().live;
@@ -66,7 +66,7 @@ export function TopicForm({ topic, editable }: { topic: DescribedTopic; editable
   });
   const check = useMutation({
     mutationFn: async () =>
-      patch.retention === undefined ? "" : removalOf(before, fields, await keptNow(api, topic.name), Date.now()),
+      patch.retention === undefined ? "" : removalOf(before, fields, await keptNow(api, topic.name), clock.now()),
     onSuccess: (removed) => {
       if (removed === "") save.mutate();
       else setRemoval(removed);
