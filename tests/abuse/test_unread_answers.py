@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
 import asyncpg
+import orjson
 import pytest
 
 from notifyx_common.contracts.store.log import HISTORY
@@ -109,6 +110,27 @@ async def test_unread_answers_that_no_handler_expects_to_be_large_hold_a_share(s
         while stack.gateway.answers.used:
             await asyncio.sleep(0.02)
     assert (await stack.call("PATCH", "/topics/listed", eve, json={"title": "x"})).status == 200
+
+
+async def test_outcomes_of_batches_that_nobody_reads_hold_a_share(stack: Stack) -> None:
+    """What is refused of a batch is told item by item: a megabyte, for which no limit of publishes counts."""
+    ada, eve = await stack.person("ada"), await stack.person("eve")
+    batch = orjson.dumps({"items": [{f"{name}": 0 for name in range(20)}] * 500})
+    where = urlsplit(stack.url)
+    head = f"POST /api/v1/notifications:batch HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {eve}\r\n"
+    request = f"{head}Content-Type: application/json\r\nContent-Length: {len(batch)}\r\n\r\n".encode() + batch
+    with contextlib.ExitStack() as open_:
+        for _ in range(20):
+            sock = open_.enter_context(socket.socket())
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 << 10)
+            sock.connect((where.hostname, where.port))
+            await asyncio.to_thread(sock.sendall, request)
+        async with asyncio.timeout(PATIENCE):
+            while not counted(stack, "notifyx_http_answers_refused_total", limit="share"):
+                assert stack.gateway.answers.used <= SHARE
+                await asyncio.sleep(0.02)
+        assert stack.gateway.answers.used > SHARE // 2, "they are unread"
+        assert (await stack.call("GET", "/topics/large/notifications", ada)).status == 200
 
 
 async def test_pages_of_large_notifications_are_short_and_lead_to_all(stack: Stack) -> None:

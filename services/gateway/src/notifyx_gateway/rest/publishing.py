@@ -17,6 +17,7 @@ from prometheus_client import Counter
 from notifyx_common.contracts.store.log import KeyedNotification, PublishResult, encode_notification
 from notifyx_common.errors import Conflict, Forbidden, NotFound, NotifyxError, Unauthenticated
 from notifyx_common.principal import Principal
+from notifyx_common.serving.answers import answer
 from notifyx_common.serving.replies import EMPTY, Reply, json_reply, problem_reply
 from notifyx_gateway.errors import RateLimited
 from notifyx_gateway.limits import Limits
@@ -25,6 +26,10 @@ from notifyx_gateway.rest.publish_request import PublishRequest
 from notifyx_gateway.upstream.outcomes import Outcomes
 from notifyx_gateway.upstream.recipients import Recipients
 from notifyx_gateway.upstream.store import Store
+
+FEW_PARTS = 32
+PART_BYTES = 2048
+"""Parts whose outcomes make no large answer, and the bytes of one outcome: a refusal may list fields."""
 
 REPLAYED = {"Idempotency-Replayed": "true"}
 
@@ -44,6 +49,7 @@ class Publishing:
     async def answer(self, principal: Principal, topic: str, wanted: PublishRequest) -> Reply:
         """Publish to ``topic`` and return the response. Raises the error of a request that is one publish."""
         if wanted.form != "notification" and (wanted.form == "webhook" or len(wanted.parts) != 1):
+            await reserve_outcomes(principal, len(wanted.parts))
             outcomes = await self.publish_all(principal, topic, wanted.parts, by_key=wanted.by_key)
             return events_response(outcomes) if wanted.form == "events" else listed_response(outcomes)
         result = await self._publish(principal, topic, wanted.parts[0], by_key=wanted.by_key)
@@ -105,6 +111,12 @@ class Publishing:
             return None
         self._counted.labels("rest", one.code).inc()
         return one
+
+
+async def reserve_outcomes(principal: Principal, count: int) -> None:
+    """Reserve the memory of an answer with ``count`` outcomes, before anything is published. Raises as a page does."""
+    if count > FEW_PARTS:
+        await answer().reserve(principal.id, count * PART_BYTES)
 
 
 def publish_response(result: PublishResult) -> dict[str, Any]:

@@ -35,7 +35,7 @@ from notifyx_gateway.rest.authentication import RequestAuthenticator
 from notifyx_gateway.rest.bodies import query, read_bytes, read_model, read_raw
 from notifyx_gateway.rest.parameters import query_flag, query_limit, query_number, query_text, search_text, topic_name
 from notifyx_gateway.rest.publish_request import PublishRequest, read_publish_request
-from notifyx_gateway.rest.publishing import Publishing, publish_response
+from notifyx_gateway.rest.publishing import Publishing, publish_response, reserve_outcomes
 from notifyx_gateway.rest.requests import Acks, BatchItem, PublishBatch
 from notifyx_gateway.sizes import Sizes
 from notifyx_gateway.upstream.outcomes import Outcomes
@@ -105,6 +105,7 @@ def _add_batch(
                 "In a batch each item has its own 'key'; the header Idempotency-Key is for one publish."
             )
         batch = await read_model(PublishBatch)
+        await reserve_outcomes(principal, len(batch.items))
         topics: dict[str, str] = {}
         read = [_read_item(principal, item, topics) for item in batch.items]
         refused = await recipients.refused(principal, topics.values())
