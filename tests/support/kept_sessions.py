@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import select
 import socket
 import struct
 import threading
@@ -26,7 +25,10 @@ MOST = 40
 """Sessions that are kept at a time."""
 
 TERMINATE = b"X\0\0\0\4"
-RESET = b"Q\0\0\0\x10DISCARD ALL\0"
+LEAVE = ("DISCARD ALL", "SET application_name = 'nobody'")
+"""What makes a session as it was at its beginning, and then nobody's: not one of a service that runs."""
+
+COME = ("RESET application_name",)
 AUTHENTICATED = b"R\0\0\0\x08\0\0\0\0"
 KEY = ord("K")
 READY = ord("Z")
@@ -140,7 +142,7 @@ class KeptSessions:
             made: asyncpg.Connection = await self._connect(params, retry, addr, loop, config, of, record_class, given)
             return made
         options = tuple(sorted((params.server_settings or {}).items()))
-        session = self._take((params.database, params.user, params.password, options))
+        session = await self._take((params.database, params.user, params.password, options))
         connected = loop.create_future()
         protocol = Protocol(addr, connected, params, record_class, loop)
         line = _Line(protocol, connected, session)
@@ -166,7 +168,7 @@ class KeptSessions:
             return
         try:
             async with asyncio.timeout(timeout):
-                clean = await _reset(session.socket)
+                clean = await _ask(session.socket, *LEAVE)
         except BaseException:
             self._end(session)
             raise
@@ -177,14 +179,16 @@ class KeptSessions:
         if len(self._free) > MOST:
             self._end(self._free.pop(0))
 
-    def _take(self, like: Like) -> _Session:
-        for session in [one for one in self._free if one.like == like][::-1]:
+    async def _take(self, like: Like) -> _Session:
+        while session := next((one for one in reversed(self._free) if one.like == like), None):
             self._free.remove(session)
             assert session.socket is not None
-            poll = select.poll()
-            poll.register(session.socket, select.POLLIN)
-            if not poll.poll(0):
-                return session
+            try:
+                if await _ask(session.socket, *COME):
+                    return session
+            except BaseException:
+                self._end(session)
+                raise
             self._end(session)  # the server has ended it
         return _Session(like)
 
@@ -221,16 +225,18 @@ def _swallow(_: bytes) -> None:
     """Send nothing."""
 
 
-async def _reset(left: socket.socket) -> bool:
-    """Let a session be as at its beginning; ``False`` if that is not known of it."""
+async def _ask(idle: socket.socket, *statements: str) -> bool:
+    """Have statements run; return whether all were, and nothing else was said."""
     loop = asyncio.get_running_loop()
-    await loop.sock_sendall(left, RESET)
+    texts = [statement.encode() + b"\0" for statement in statements]
     received = b""
-    while data := await loop.sock_recv(left, 65_536):
-        received += data
-        *_, (kind, _) = [(0, b""), *_messages(received)]
-        if kind == READY:
-            return all(chr(one) in "ACNSZ" for one, _ in _messages(received))
+    with contextlib.suppress(ConnectionError):
+        await loop.sock_sendall(idle, b"".join(_HEAD.pack(ord("Q"), 4 + len(text)) + text for text in texts))
+        while data := await loop.sock_recv(idle, 65_536):
+            received += data
+            kinds = [kind for kind, _ in _messages(received)]
+            if kinds.count(READY) == len(statements):
+                return all(chr(kind) in "ACNSZ" for kind in kinds)
     return False
 
 

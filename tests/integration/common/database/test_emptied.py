@@ -62,7 +62,8 @@ async def test_one_that_a_test_has_spoilt_is_not_used_again(postgres: Cluster, s
 
 async def test_a_session_goes_on_as_a_new_one_begins(postgres: Cluster) -> None:
     url = await create_migrated(postgres, SCHEMA)
-    first = await asyncpg.connect(url)
+    of_service = {"application_name": "notifyx-store"}
+    first = await asyncpg.connect(url, server_settings=of_service)
     pid = await first.fetchval("SELECT pg_backend_pid()")
     await first.execute(
         "SET work_mem = '7MB'; LISTEN news; SELECT pg_advisory_lock(7); CREATE TEMP TABLE mine (it int)"
@@ -70,8 +71,13 @@ async def test_a_session_goes_on_as_a_new_one_begins(postgres: Cluster) -> None:
     await first.execute("PREPARE one AS SELECT 1")
     await first.close()
     assert first.is_closed()
-    async with asyncpg.create_pool(url, min_size=1, max_size=1) as pool:
+    other = await asyncpg.connect(url)
+    names = "SELECT application_name FROM pg_stat_activity WHERE pid = $1"
+    assert await other.fetchval(names, pid) == "nobody"
+    await other.close()
+    async with asyncpg.create_pool(url, min_size=1, max_size=1, server_settings=of_service) as pool:
         assert await pool.fetchval("SELECT pg_backend_pid()") == pid
+        assert await pool.fetchval(names, pid) == "notifyx-store"
         assert await pool.fetchval("SELECT 1 + $1", 1) == 2
         assert await pool.fetchval("SHOW work_mem") != "7MB"
         for what in ("pg_listening_channels()", "pg_prepared_statements WHERE name = 'one'"):
