@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
@@ -40,12 +41,28 @@ LEASES = kmock.resource("coordination.k8s.io", "v1", "leases")
 EVENTS = kmock.resource("events.k8s.io", "v1", "events")
 
 
+_ANSWERED: ContextVar[kmock.Request | None] = ContextVar("answered", default=None)
+"""The request that the running task answers."""
+
+
 class ApiServer(kmock.KubernetesEmulator):
     """The stand-in, with what it lacks of a real one: versions, generations, and watches that miss nothing."""
 
     _version = 0
 
+    def __iter__(self) -> Iterator[kmock.Request]:
+        # To find an answer, the emulator looks for its request among all of the past that each answer is for.
+        answered = _ANSWERED.get()
+        return super().__iter__() if answered is None else iter((answered,))
+
     async def _handle(self, request: kmock.Request) -> Any:
+        token = _ANSWERED.set(request)
+        try:
+            return await self._answer(request)
+        finally:
+            _ANSWERED.reset(token)
+
+    async def _answer(self, request: kmock.Request) -> Any:
         if "//" in request.url.path:
             # The core group is at /api/v1; the emulator takes /apis//v1 for it too.
             return web.json_response({"kind": "Status", "status": "Failure", "code": 404}, status=404)

@@ -27,6 +27,7 @@ from notifyx_gateway.socket.listener import SocketListener
 from notifyx_gateway.socket.settings import SocketSettings
 from notifyx_gateway.upstream.batching import DEFAULT_LIMITS, LaneLimits
 from notifyx_gateway.upstream.store import Store
+from support import made_once
 from support.patience import PATIENCE
 
 INTERNAL_TOKEN = "internal-token-for-tests"
@@ -137,7 +138,11 @@ async def running_gateway(
             resolve_user=resolve_user,
             check_grants=check_grants,
             limits=Limits(
-                GatewaySettings(internal_token=token), clock=clock, metrics=metrics, background=background, shared=None
+                made_once.settings(GatewaySettings, {"internal_token": token}),
+                clock=clock,
+                metrics=metrics,
+                background=background,
+                shared=None,
             ),
             settings=settings or SocketSettings(port=0),
             metrics=metrics,
