@@ -79,6 +79,10 @@ async def test_it_is_accessible_and_pictured(browser: Browser, platform: Platfor
             cell = page.get_by_role("row", name="deploys").get_by_role("cell", name="balances")
             assert await cell.evaluate("one => one.getBoundingClientRect().right <= innerWidth"), "in sight unscrolled"
         assert said == []
+        await page.set_viewport_size(viewport)  # type: ignore[arg-type]  # a TypedDict
+        tops = "all => new Set(all.slice(0, 3).map(one => Math.round(one.getBoundingClientRect().top))).size"
+        rows = await page.locator(".charts svg").evaluate_all(tops)
+        assert rows == {"desktop": 1, "phone": 3}[size], "the charts of a row stand on one line"
         await page.route("**/dashboard/live?*", lambda route: route.abort())
         await expect(page.get_by_role("heading", level=1)).to_have_text("Not known: the gateway does not answer")
         for scheme in SCHEMES:
