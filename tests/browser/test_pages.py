@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import AsyncIterator
 
@@ -46,6 +47,10 @@ END_IS_LINK = """row => {
     return document.elementFromPoint(box.right - 2, box.bottom - 2) === row.querySelector('a');
 }"""
 """Whether the link of a row also takes what is pressed at its end."""
+
+MISSING = re.compile(r"/api/v1/(subscriptions|inbox\?.*)$")
+AWAY = "Topics cannot be reached at the moment."
+"""What parts of a page read, and why they have to wait for it."""
 
 READY = {"reset-password": "New password", "reset-password-ended": "Have another mail sent"}
 """A text of pages without an email field."""
@@ -231,6 +236,8 @@ async def test_every_page_is_accessible_and_pictured(
         assert [said for said in person.said if "status of 404" not in said and "status of 400" not in said] == []
     async with someone(browser, platform, "newly") as newly:
         await look_in_each_size(await visit(newly, "/inbox", "Nothing here yet"), "inbox-empty", "Nothing here yet")
+        await newly.page.route(MISSING, away)
+        await look_in_each_size(await visit(newly, "/inbox", AWAY), "inbox-troubled", AWAY)
     signed_out = await browser.new_context()
     page = await signed_out.new_page()
     for what, path, title in (
@@ -245,6 +252,10 @@ async def test_every_page_is_accessible_and_pictured(
         await look_in_each_size(page, what, READY.get(what, "Email"))
     await signed_out.close()
     assert found == {}, found
+
+
+async def away(route: Route) -> None:
+    await route.fulfill(status=503, json={"status": 503, "code": "unavailable", "detail": AWAY})
 
 
 async def link_to_set_a_password(platform: Platform, email: str) -> str:

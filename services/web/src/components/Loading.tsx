@@ -22,7 +22,7 @@ export function Loading({ label, problem = "", again }: Props) {
   const told = useTold(words, again);
   return (
     <div className={classes.loading}>
-      <Loader size="sm" aria-label={label} />
+      <Loader size="sm" role="img" aria-label={label} />
       {words !== "" && !told && <span role="status">{words} It is tried again by itself.</span>}
     </div>
   );

@@ -10,7 +10,7 @@ export function Waiting({ problem }: { problem: string }) {
   return (
     <main className={classes.waiting} aria-busy={words === ""}>
       {words === "" ? (
-        <Loader aria-label="Loading" />
+        <Loader role="img" aria-label="Loading" />
       ) : (
         <EmptyState
           role="status"

@@ -49,7 +49,7 @@ function Confirmation({ opened }: { opened: OpenedLink }) {
           </p>
         )}
         {!confirm.isSuccess && token !== "" && link.state === "checking" && (
-          <Loader size="sm" aria-label="Checking the link" />
+          <Loader size="sm" role="img" aria-label="Checking the link" />
         )}
         {!confirm.isSuccess && token !== "" && !ended && link.state !== "checking" && (
           <>

@@ -99,7 +99,7 @@ function Done() {
 function Checking() {
   return (
     <EntryPage title="Choose a new password" aside={<BackToSignIn />}>
-      <Loader size="sm" aria-label="Checking the link" />
+      <Loader size="sm" role="img" aria-label="Checking the link" />
     </EntryPage>
   );
 }

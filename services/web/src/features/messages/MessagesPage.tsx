@@ -49,7 +49,7 @@ export default function MessagesPage() {
         note={
           <>
             <span>Each with one other person</span>
-            <Link href="/messages/received">Received, in one list</Link>
+            <Link href="/messages/received">All received</Link>
           </>
         }
       >
