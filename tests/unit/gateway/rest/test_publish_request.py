@@ -221,6 +221,15 @@ def test_forms_are_read_and_are_never_what_people_read() -> None:
     fields = read_one({}, form, b"version=1.0&title=Backup&message=It+has+ended.&type=failure")
     assert (fields.title, fields.body, fields.priority) == ("Backup", "It has ended.", "high")
     assert read_one({}, form, b"load=5").body == "load=5"
+    # JSON in which curl was not told that it is JSON.
+    curled = read_one({}, form, b'{"title": "Built", "priority": "high"}')
+    assert (curled.title, curled.body, curled.priority) == ("Built", "", "high")
+    alert = {"status": "firing", "labels": {"alertname": "Full"}, "fingerprint": "f"}
+    alerts = {"version": "4", "groupKey": "g", "receiver": "r", "status": "firing", "alerts": [alert]}
+    assert read_publish_request({}, form, json.dumps(alerts).encode()).form == "webhook"
+    for text in (b'{"ref": "main"}', b"{}", b"[1]", b'{"title": "x"', b"{braces}", b'{"title": "x", "more": 1}'):
+        assert read_one({}, form, text).body == text.decode()
+    assert read_one({}, "text/plain", b'{"title": "x"}').body == '{"title": "x"}'
     for unknown in (b"user%5Bname%5D=ada", b"payload=%7B%22ref%22%3A%22main%22%7D"):
         with pytest.raises(UnsupportedMediaType, match="a form whose 'payload' is a notification in JSON or a webhook"):
             read_one({}, form, unknown)

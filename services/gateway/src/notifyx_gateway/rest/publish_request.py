@@ -65,8 +65,8 @@ def read_publish_request(
         return _of_event(cloudevents.from_binary(headers, content_type, body), key, sizes)
     if kind == "application/json":
         return _of_json(parse_json(body), key, sizes)
-    if kind == FORM and is_form(body):
-        return _of_form(read_form(body), key, sizes)
+    if kind == FORM and (found := _from_form(body, key, sizes)) is not None:
+        return found
     if kind in TEXT_TYPES:
         try:
             text = body.decode()
@@ -110,6 +110,26 @@ def _of_json(value: Any, key: str | None, sizes: Sizes) -> PublishRequest:
     if key is not None and len(parts) == 1 and isinstance(parts[0], KeyedNotification):
         return PublishRequest([KeyedNotification.of(parts[0], key)], "webhook")
     return PublishRequest(parts, "webhook", by_key=True)
+
+
+def _from_form(body: bytes, key: str | None, sizes: Sizes) -> PublishRequest | None:
+    """Return what a form publishes, or what ``curl -d`` only calls one; ``None`` for a text."""
+    if is_form(body):
+        return _of_form(read_form(body), key, sizes)
+    meant = _json_meant(body)
+    return _of_json(meant, key, sizes) if meant is not None else None
+
+
+def _json_meant(body: bytes) -> Any:
+    """Return ``body`` if it is a notification or a webhook in JSON; ``None`` for a text like any other."""
+    if not is_json(body):
+        return None
+    try:
+        value = parse_json(body)
+    except InvalidRequest:
+        return None
+    fields = isinstance(value, dict) and value and set(value) <= set(NewNotification.model_fields)
+    return value if fields or recognised(value) is not None else None
 
 
 def _of_form(value: Any, key: str | None, sizes: Sizes) -> PublishRequest:
