@@ -4604,6 +4604,21 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Too Many Requests. */
+            429: {
+                headers: {
+                    /** @description Seconds to wait. */
+                    "Retry-After"?: number;
+                    /** @description The limit that was reached: its name, how many at once (q), seconds until as many again (w). */
+                    "RateLimit-Policy"?: string;
+                    /** @description How the caller stands: how many more at once (r), and seconds until there is one more (t). */
+                    RateLimit?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Service Unavailable. */
             503: {
                 headers: {
@@ -5048,6 +5063,21 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Too Many Requests. */
+            429: {
+                headers: {
+                    /** @description Seconds to wait. */
+                    "Retry-After"?: number;
+                    /** @description The limit that was reached: its name, how many at once (q), seconds until as many again (w). */
+                    "RateLimit-Policy"?: string;
+                    /** @description How the caller stands: how many more at once (r), and seconds until there is one more (t). */
+                    RateLimit?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Service Unavailable. */
             503: {
                 headers: {
@@ -5233,6 +5263,21 @@ export interface operations {
             /** @description Unsupported Media Type. */
             415: {
                 headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests. */
+            429: {
+                headers: {
+                    /** @description Seconds to wait. */
+                    "Retry-After"?: number;
+                    /** @description The limit that was reached: its name, how many at once (q), seconds until as many again (w). */
+                    "RateLimit-Policy"?: string;
+                    /** @description How the caller stands: how many more at once (r), and seconds until there is one more (t). */
+                    RateLimit?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5651,6 +5696,21 @@ export interface operations {
             /** @description Forbidden. */
             403: {
                 headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests. */
+            429: {
+                headers: {
+                    /** @description Seconds to wait. */
+                    "Retry-After"?: number;
+                    /** @description The limit that was reached: its name, how many at once (q), seconds until as many again (w). */
+                    "RateLimit-Policy"?: string;
+                    /** @description How the caller stands: how many more at once (r), and seconds until there is one more (t). */
+                    RateLimit?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6748,6 +6808,21 @@ export interface operations {
             /** @description Unsupported Media Type. */
             415: {
                 headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests. */
+            429: {
+                headers: {
+                    /** @description Seconds to wait. */
+                    "Retry-After"?: number;
+                    /** @description The limit that was reached: its name, how many at once (q), seconds until as many again (w). */
+                    "RateLimit-Policy"?: string;
+                    /** @description How the caller stands: how many more at once (r), and seconds until there is one more (t). */
+                    RateLimit?: string;
                     [name: string]: unknown;
                 };
                 content: {

@@ -277,7 +277,7 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         "GET", "/api/v1/api-keys", "listApiKeys", "One's API keys", "Accounts",
-        {200: ("Newest first.", JSON, ApiKeys)}, (400, 403, 503), scope="read",
+        {200: ("Newest first.", JSON, ApiKeys)}, (400, 403, 429, 503), scope="read",
     ),
     Operation(
         "DELETE", "/api/v1/api-keys/{key_id}", "deleteApiKey", "Delete an API key", "Accounts",
@@ -298,13 +298,13 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         "GET", "/api/v1/topics/{name}", "readTopic", "A topic", "Topics",
-        {200: ("The topic.", JSON, DescribedTopic)}, (400, 403, 404, 503), scope="read",
+        {200: ("The topic.", JSON, DescribedTopic)}, (400, 403, 404, 429, 503), scope="read",
         parameters=(_NAME, Parameter("names", "query", {"type": "string", "enum": ["true", "false", "1", "0"]},
                     "Whether to tell the display names of the users in its lists.")),
     ),
     Operation(
         "PATCH", "/api/v1/topics/{name}", "changeTopic", "Change a topic", "Topics",
-        {200: ("The topic as it is now.", JSON, Topic)}, (400, 403, 404, 409, 413, 415, 503), {JSON: TopicPatch},
+        {200: ("The topic as it is now.", JSON, Topic)}, (400, 403, 404, 409, 413, 415, 429, 503), {JSON: TopicPatch},
         scope="manage", parameters=(_NAME,),
         description="409 where a NotifyxTopic resource owns it. " + _GRANTS,
     ),
@@ -332,7 +332,7 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         "GET", "/api/v1/subscriptions", "listSubscriptions", "All of one's subscriptions", "Subscriptions",
-        {200: ("With unread counts.", JSON, Subscriptions)}, (400, 403, 503), scope="read",
+        {200: ("With unread counts.", JSON, Subscriptions)}, (400, 403, 429, 503), scope="read",
     ),
     Operation(
         "POST", "/api/v1/topics/{name}/notifications", "publish", "Publish to a topic", "Notifications",
@@ -386,7 +386,7 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         "POST", "/api/v1/notifications:batch", "publishBatch", "Publish up to 1,000", "Notifications",
-        {200: ("One answer for each item, in order.", JSON, models.BatchAnswer)}, (400, 403, 413, 415, 503),
+        {200: ("One answer for each item, in order.", JSON, models.BatchAnswer)}, (400, 403, 413, 415, 429, 503),
         {JSON: models.BatchRequest}, scope="publish",
         description="Each item is taken or refused by itself: look at the `status` of each answer.",
     ),
