@@ -24,10 +24,13 @@ STORED_EMAIL = r"^[^@\s<>,;:\"\x00-\x1f\x7f]{1,64}@[^@\s<>,;:\"\x00-\x1f\x7f]+$"
 _EMAIL_WORDS = "An email address has a name, an @ and a domain with a dot, such as ada@example.com."
 
 ANY_TEXT = r"^[^\x00]*$"
-LINE = r"^[^\x00-\x1f\x7f]*$"
+_CONTROLS = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
+"""Control characters, also those beyond ASCII, and Unicode's own ends of lines and paragraphs."""
+
+LINE = f"^[^{_CONTROLS}]*$"
 """Text of one line, which may be empty."""
 
-NONEMPTY_LINE = r"^[^\x00-\x1f\x7f]+$"
+NONEMPTY_LINE = f"^[^{_CONTROLS}]+$"
 VISIBLE = r"^[\x21-\x7e]+$"
 TOPIC_PATTERN = r"^[a-z0-9._-]*(\*[a-z0-9._-]*){0,8}$"
 """The name of a topic, or one with ``*`` for any characters; each ``*`` is a search in all names that are compared."""
