@@ -155,9 +155,13 @@ def test_an_administrator_without_an_address(folder: Path) -> None:
 
 
 def test_a_postgres_that_is_not_there(folder: Path) -> None:
-    said = refused("--data", str(folder / "data"), "--postgres", "postgresql://u:pw5@127.0.0.1:1/x", *free_ports())
-    assert "--postgres" in said
-    assert "pw5" not in said
+    arguments = ["--data", str(folder / "data"), "--postgres", "postgresql://u:pw5@127.0.0.1:1/x", *free_ports()]
+    command = [sys.executable, "-m", "notifyx", "up", "--no-web", *arguments]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert result.returncode == 2
+    assert "--postgres" in result.stderr
+    assert "pw5" not in result.stderr
+    assert "ready postgres" not in result.stdout
 
 
 def test_a_folder_that_cannot_be_made(folder: Path) -> None:

@@ -132,9 +132,9 @@ async def _start(
 
     console.print("Starting Notifyx ...")
     server = await _postgres(options, folders, supervisor)
-    ready("postgres")
     passwords = {"auth": secrets.auth_database, "store": secrets.store_database}
     databases = await make_databases(server, passwords, own_roles=not options.postgres)
+    ready("postgres")
     memcached = await _memcached(options, folders, supervisor, ready)
     if not options.smtp:
         await supervisor.start([mailbox_spec(folders, options)], ready)
