@@ -25,7 +25,7 @@ from support.auth import SCHEMA as AUTH_SCHEMA
 from support.auth import TIMEOUTS, auth_settings
 from support.made_once import settings
 from support.patience import PATIENCE, until
-from support.postgres import create_migrated, patient
+from support.postgres import create_migrated, drop_database, patient
 from support.served import served
 from support.smtp import Mailbox
 from support.store import SCHEMA as STORE_SCHEMA
@@ -167,6 +167,8 @@ async def running_stack(
         },
     )
     async with contextlib.AsyncExitStack() as stack:
+        for database in (auth_database, store_database):
+            stack.push_async_callback(drop_database, postgres, database)
         auth_node = AuthNode(auth_settings(auth_database, **shared, **tokens("auth"), **(auth or {})))
         patient(auth_node.database, **TIMEOUTS)
         auth_url, _ = await stack.enter_async_context(served(auth_node, secure=secure))
