@@ -68,7 +68,13 @@ async def test_a_mail_from_publish_to_sent(store: StoreClient) -> None:
     assert [mail["context"]["title"] for mail in mails] == ["n0", "n1", "n2"]
     assert mails[0]["context"]["topic_title"] == "Deploys"
     ids = [mail["id"] for mail in mails]
+    acknowledging = [{"token": mail["acknowledge_token"]} for mail in mails]
+    for _ in range(2):
+        answers = [await store.ok("POST", "/outbox/acknowledge/unread", None, token) for token in acknowledging]
+        assert answers == [{"topics": [topic], "unread": 1}] * 3, "a question acknowledges nothing"
     await ack(store, topic, BOB, seqs=[2])
+    answers = [await store.ok("POST", "/outbox/acknowledge/unread", None, token) for token in acknowledging]
+    assert [answer["unread"] for answer in answers] == [1, 0, 1]
     confirmed = await store.ok("POST", "/outbox/confirm", SYSTEM, {"owner": "g", "ids": ids})
     assert confirmed == {"ids": [ids[0], ids[2]]}
     results = [{"id": ids[0], "status": "sent"}, {"id": ids[2], "status": "refused", "reason": "550"}]
@@ -169,6 +175,8 @@ BAD: list[tuple[str, str, Any]] = [
     ("POST", "/unsubscribe", {"token": "\x00.\x00"}),
     ("POST", "/outbox/acknowledge", {"token": "\x00.\x00"}),
     ("POST", "/outbox/acknowledge", {}),
+    ("POST", "/outbox/acknowledge/unread", {"token": "\x00.\x00"}),
+    ("POST", "/outbox/acknowledge/unread", {}),
     ("POST", "/unsubscribe", {"token": "1" * 513}),
     ("POST", "/unsubscribe", {}),
     ("GET", "/inbox?limit=0", None),

@@ -56,10 +56,11 @@ from notifyx_common.contracts.store.log import (
 from notifyx_common.contracts.store.names import TopicPath
 from notifyx_common.contracts.store.outbox import (
     ACKNOWLEDGE_MAIL,
-    CHECK_ACKNOWLEDGE,
+    MAIL_TO_ACKNOWLEDGE,
     RELEASE_MAILS,
     AcknowledgedMail,
     AcknowledgeToken,
+    MailToAcknowledge,
     ReleasedMails,
     VerifiedUser,
 )
@@ -525,9 +526,9 @@ class Store:
         """Acknowledge what the email of that "Acknowledge" link is about."""
         return await self.client.send(ACKNOWLEDGE_MAIL, AcknowledgeToken(token=token))
 
-    async def check_acknowledge(self, token: str) -> None:
-        """Return if that "Acknowledge" link can be used. Raises what :meth:`acknowledge_mail` does."""
-        await self.client.send(CHECK_ACKNOWLEDGE, AcknowledgeToken(token=token))
+    async def mail_to_acknowledge(self, token: str) -> MailToAcknowledge:
+        """Return what that "Acknowledge" link would do, without doing it. Raises what :meth:`acknowledge_mail` does."""
+        return await self.client.send(MAIL_TO_ACKNOWLEDGE, AcknowledgeToken(token=token))
 
     async def ledger(self, principal: Principal) -> Ledger:
         """Return the deployment's ledger, for admins and services of the platform."""

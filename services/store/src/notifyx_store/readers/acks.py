@@ -95,6 +95,18 @@ SELECT m.id, m.cursor, m.acked, m.told_more, m.expired, m.unread - m.acked AS un
 """  # noqa: S608 - put together from constants
 
 
+# Which seqs of a request ACK_QUERY would acknowledge.
+_UNREAD = """
+SELECT count(*)
+FROM (SELECT * FROM unnest($1::uuid[], $2::text[], $3::bigint[]) LIMIT cardinality($1::uuid[]))
+    AS one(topic_id, user_id, seq)
+JOIN subscriptions s ON s.topic_id = one.topic_id AND s.user_id = one.user_id AND s.ended_at IS NULL
+    AND one.seq > s.acked_up_to
+JOIN notifications n ON n.topic_id = one.topic_id AND n.seq = one.seq
+WHERE NOT EXISTS (SELECT 1 FROM ack_exceptions e WHERE e.subscription_id = s.id AND e.seq = one.seq)
+"""
+
+
 @dataclass(slots=True)
 class _AckRequest:
     """Everything that one user acknowledges in one topic in this batch.
@@ -183,6 +195,14 @@ async def acknowledge_mailed(
     acked: int = sum(state["acked"] for state in (states or {}).values())
     metrics.acked.inc(acked)
     return acked
+
+
+async def count_unread(connection: asyncpg.Connection, wanted: Mapping[TopicUser, Collection[int]]) -> int:
+    """Return how many notifications :func:`acknowledge_mailed` would acknowledge, and change nothing."""
+    singles = [(topic, user, seq) for (topic, user), seqs in wanted.items() for seq in seqs]
+    columns = [list(column) for column in zip(*singles, strict=True)] or [[], [], []]
+    unread: int = await connection.fetchval(_UNREAD, *columns)
+    return unread
 
 
 async def _apply(

@@ -12,9 +12,9 @@ from quart import Blueprint
 from notifyx_common.contracts.store.addresses import EMAIL_STATE, RESUME_EMAIL, EmailResumed, EmailState
 from notifyx_common.contracts.store.outbox import (
     ACKNOWLEDGE_MAIL,
-    CHECK_ACKNOWLEDGE,
     FENCE_MAILS,
     LEASE_MAILS,
+    MAIL_TO_ACKNOWLEDGE,
     RELEASE_MAILS,
     REPORT_MAILS,
     AcknowledgedMail,
@@ -22,6 +22,7 @@ from notifyx_common.contracts.store.outbox import (
     FenceRequest,
     FenceResponse,
     LeasedMails,
+    MailToAcknowledge,
     OutboxLeaseRequest,
     OutboxResults,
     ReleasedMails,
@@ -35,11 +36,13 @@ from notifyx_store.base.background_settings import BackgroundSettings
 from notifyx_store.base.context import StoreContext
 from notifyx_store.base.metrics import StoreMetrics
 from notifyx_store.mail import acknowledge_link, addresses, outbox, unverified
+from notifyx_store.mail.acknowledge_link import MailedSeqs
 from notifyx_store.mail.bundle_rules import HourlyLimit
 from notifyx_store.mail.inbox_limits import InboxLimits
 from notifyx_store.mail.outbox_rules import AddressPolicy, RetryPolicy, UnverifiedPolicy
 from notifyx_store.mail.results import record_results
 from notifyx_store.readers import acks
+from notifyx_store.readers.acks import TopicUser
 
 
 def outbox_routes(context: StoreContext, metrics: StoreMetrics) -> Blueprint:
@@ -88,19 +91,16 @@ def outbox_routes(context: StoreContext, metrics: StoreMetrics) -> Blueprint:
         mail = acknowledge_link.verify(request.token, context.settings.unsubscribe_secrets, context.clock.now())
         async with context.pool.acquire() as connection:
             mailed = await acknowledge_link.mailed(connection, mail)
-        wanted: defaultdict[tuple[UUID, str], set[int]] = defaultdict(set)
-        for one in mailed:
-            wanted[one.topic_id, one.user] |= one.seqs
         return AcknowledgedMail(
-            topics=sorted({one.topic for one in mailed}),
-            acknowledged=await acks.acknowledge_mailed(context, metrics, wanted),
+            topics=_topics(mailed), acknowledged=await acks.acknowledge_mailed(context, metrics, _seqs(mailed))
         )
 
-    @handle(blueprint, CHECK_ACKNOWLEDGE)
-    async def check_acknowledge(request: AcknowledgeToken) -> None:
+    @handle(blueprint, MAIL_TO_ACKNOWLEDGE)
+    async def mail_to_acknowledge(request: AcknowledgeToken) -> MailToAcknowledge:
         mail = acknowledge_link.verify(request.token, context.settings.unsubscribe_secrets, context.clock.now())
         async with context.pool.acquire() as connection:
-            await acknowledge_link.mailed(connection, mail)
+            mailed = await acknowledge_link.mailed(connection, mail)
+            return MailToAcknowledge(topics=_topics(mailed), unread=await acks.count_unread(connection, _seqs(mailed)))
 
     @handle(blueprint, EMAIL_STATE)
     async def state(_: None) -> EmailState:
@@ -117,6 +117,17 @@ def outbox_routes(context: StoreContext, metrics: StoreMetrics) -> Blueprint:
             return await addresses.resume(connection, principal.id, config.policy.address, context.clock.now())
 
     return blueprint
+
+
+def _topics(mailed: Iterable[MailedSeqs]) -> list[str]:
+    return sorted({one.topic for one in mailed})
+
+
+def _seqs(mailed: Iterable[MailedSeqs]) -> dict[TopicUser, set[int]]:
+    wanted: defaultdict[TopicUser, set[int]] = defaultdict(set)
+    for one in mailed:
+        wanted[one.topic_id, one.user] |= one.seqs
+    return wanted
 
 
 def outbox_config(settings: BackgroundSettings, metrics: Metrics) -> outbox.OutboxConfig:

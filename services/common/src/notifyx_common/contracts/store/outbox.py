@@ -94,6 +94,13 @@ class AcknowledgedMail(Model):
     acknowledged: int
 
 
+class MailToAcknowledge(Model):
+    """What an email is about: its topics, and how many notifications its "Acknowledge" link would acknowledge."""
+
+    topics: list[str]
+    unread: int
+
+
 LEASE_MAILS = Call("POST", f"{V1}/outbox/claim", OutboxLeaseRequest, LeasedMails, caller="system")
 FENCE_MAILS = Call("POST", f"{V1}/outbox/confirm", FenceRequest, FenceResponse, caller="system", idempotent=True)
 """Mails that an acknowledgement has fenced are left out of the answer."""
@@ -105,9 +112,9 @@ REPORT_MAILS: Call[OutboxResults, None] = Call(
 ACKNOWLEDGE_MAIL = Call("POST", f"{V1}/outbox/acknowledge", AcknowledgeToken, AcknowledgedMail, idempotent=True)
 """Without a principal: the token names the mail. Raises 400 ``invalid_token`` and ``link_expired``."""
 
-CHECK_ACKNOWLEDGE: Call[AcknowledgeToken, None] = Call(
-    "POST", f"{V1}/outbox/acknowledge/check", AcknowledgeToken, type(None), idempotent=True, status=204
+MAIL_TO_ACKNOWLEDGE = Call(
+    "POST", f"{V1}/outbox/acknowledge/unread", AcknowledgeToken, MailToAcknowledge, idempotent=True, hedged=True
 )
-"""Raises what :data:`ACKNOWLEDGE_MAIL` does, and acknowledges nothing."""
+"""Acknowledges nothing. Raises what :data:`ACKNOWLEDGE_MAIL` does; 404 from a store of the previous release."""
 
 RELEASE_MAILS = Call("POST", f"{V1}/outbox/verified", VerifiedUser, ReleasedMails, caller="system", idempotent=True)

@@ -91,8 +91,8 @@ def page_routes(
     async def ask_acknowledge() -> Response:
         if (token := _token()) is None:
             return _broken(pages)
-        if (error := await _refused(store, token)) is not None:
-            return _failed(pages, error)
+        if (answer := await _nothing_to_acknowledge(pages, store, token)) is not None:
+            return answer
         return pages.message(
             "Acknowledge?",
             "This marks everything in the email as read, on all your devices.",
@@ -111,8 +111,7 @@ def page_routes(
         text = {0: "It was acknowledged before.", 1: "The notification is read, on all your devices."}.get(
             done.acknowledged, f"{done.acknowledged} notifications are read, on all your devices."
         )
-        back = topic_link("", done.topics[0]) if len(done.topics) == 1 else "/inbox"
-        return pages.message("Acknowledged", text, back=back)
+        return pages.message("Acknowledged", text, back=_back(done.topics))
 
     @blueprint.get("/verify-email")
     async def ask_verify() -> Response:
@@ -152,13 +151,23 @@ def page_routes(
     return blueprint
 
 
-async def _refused(store: Store, token: str) -> NotifyxError | None:
-    """Return why an "Acknowledge" link cannot be used. What else is the matter is said by the answer to the button."""
+async def _nothing_to_acknowledge(pages: Pages, store: Store, token: str) -> Response | None:
+    """Return the page of an "Acknowledge" link that cannot be used, or has nothing left to acknowledge.
+
+    What else is the matter is said by the answer to the button.
+    """
     try:
-        await store.check_acknowledge(token)
+        mail = await store.mail_to_acknowledge(token)
     except NotifyxError as error:
-        return error if error.http_status == 400 else None
-    return None
+        return _failed(pages, error) if error.http_status == 400 else None
+    if mail.unread:
+        return None
+    return pages.message("Acknowledged already", "Nothing in this email is unread any more.", back=_back(mail.topics))
+
+
+def _back(topics: Sequence[str]) -> str:
+    """Return the page in the web client of what an email was about."""
+    return topic_link("", topics[0]) if len(topics) == 1 else "/inbox"
 
 
 def _what_stops(topics: Sequence[EmailedTopic] | None) -> str:
