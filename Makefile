@@ -19,6 +19,8 @@ SOURCES := $(patsubst %pyproject.toml,%src,$(MEMBERS))
 
 # Processes that run tests, for two cores: each waits for a part of its time, until something is noticed or is due.
 WORKERS := 6
+# And for tests in a browser, each with a platform: one a group of them.
+BROWSERS := 4
 # A run of all tests measures their coverage, where the tree can be written.
 COVERAGE := $(shell test -w . && echo .cache/coverage)
 
@@ -28,7 +30,7 @@ export UV_LINK_MODE := copy
 # Whatever the machine says: without bytecode each of the many processes of a test run compiles all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help web-types run test test-clients test-cluster cluster cluster-env cluster-down check audit sbom format dashboards screenshots picture bench chaos simulate fuzz lock clean
+.PHONY: help web-types run test test-browser test-clients test-cluster cluster cluster-env cluster-down check audit sbom format dashboards screenshots picture bench chaos simulate fuzz lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,7 +63,10 @@ run: .venv/.run ## Run the whole platform on this machine (options: make run ARG
 	@.venv/bin/notifyx up $(ARGS)
 
 test: .venv/.dev ## Run the tests against real PostgreSQL, memcached, SMTP and sockets; print their coverage (ARGS="-k name" for some)
-	@COVERAGE_FOLDER=$(if $(ARGS),,$(COVERAGE)) .venv/bin/pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder --ignore=tests/cluster --ignore=tests/clients $(ARGS)
+	@COVERAGE_FOLDER=$(if $(ARGS),,$(COVERAGE)) .venv/bin/pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder --ignore=tests/browser --ignore=tests/cluster --ignore=tests/clients $(ARGS)
+
+test-browser: .venv/.dev ## Run the web client and all other pages in Chromium against the platform: journeys, losses, axe
+	@.venv/bin/pytest -n $(BROWSERS) --dist loadgroup --no-loadscope-reorder tests/browser $(ARGS)
 
 test-clients: .venv/.clients ## Run clients and senders of other makers, from their registries, against the platform
 	@.venv/bin/pytest tests/clients $(ARGS)

@@ -11,7 +11,7 @@ from support.platform import Platform
 pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),
     pytest.mark.slow,
-    pytest.mark.xdist_group("browser-2"),
+    pytest.mark.xdist_group("browser-4"),
 ]
 
 READABLE, SEEN = 4.5, 3.0

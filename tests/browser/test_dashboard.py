@@ -15,7 +15,7 @@ from support.platform import Platform, eventually, person
 pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),
     pytest.mark.slow,
-    pytest.mark.xdist_group("browser-1"),
+    pytest.mark.xdist_group("browser-4"),
 ]
 
 SIZES = {"desktop": {"width": 1280, "height": 1250}, "phone": {"width": 390, "height": 844}}

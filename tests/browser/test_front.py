@@ -11,7 +11,7 @@ from support.first_run import first_run
 pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),
     pytest.mark.slow,
-    pytest.mark.xdist_group("browser-1"),
+    pytest.mark.xdist_group("browser-4"),
 ]
 
 

@@ -20,7 +20,7 @@ pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),
     pytest.mark.slow,
     pytest.mark.timeout(900),
-    pytest.mark.xdist_group("browser-2"),
+    pytest.mark.xdist_group("browser-3"),
 ]
 
 
