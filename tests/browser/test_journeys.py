@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import json
 import re
 from datetime import UTC, datetime, timedelta
 
@@ -11,6 +12,8 @@ import aiohttp
 import pytest
 from playwright.async_api import Browser, Locator, Page, Route, expect
 
+from notifyx_common.contracts.store.people import REMOVE_USER, RemoveUser
+from notifyx_common.principal import PRINCIPAL_HEADER, system_principal
 from support.browser import Person, console, sign_in, sign_up, someone
 from support.mail import link_in_mail
 from support.platform import PASSWORD, Platform, eventually, person
@@ -517,7 +520,11 @@ async def test_many_windows_share_a_session_and_signing_out_everywhere_ends_it(
 
 
 async def test_an_account_is_deleted_and_its_topics_are_somebody_elses(browser: Browser, platform: Platform) -> None:
-    async with someone(browser, platform, "zed") as zed:
+    async with someone(browser, platform, "zed") as zed, someone(browser, platform, "yan") as yan:
+        async with person(platform, "zed") as phone:
+            left = phone.id
+            for title in ("One", "Two"):
+                await phone.call("POST", "/users/yan@example.com/notifications", json={"title": title})
         page = await zed.go("/topics")
 
         async def lost(route: Route) -> None:
@@ -549,6 +556,33 @@ async def test_an_account_is_deleted_and_its_topics_are_somebody_elses(browser: 
         await page.get_by_label("Password", exact=True).fill(PASSWORD)
         await page.get_by_role("button", name="Sign in").click()
         await expect(page.get_by_text("The email or the password is wrong.")).to_be_visible()
+        await remove_all(platform, left)
+        theirs = await yan.go("/messages")
+        await expect(theirs.get_by_role("link", name="Deleted user")).to_contain_text("2 unread")
+        await theirs.get_by_role("link", name="Deleted user").click()
+        await expect(theirs.get_by_role("heading", name="Deleted user")).to_be_visible()
+        await expect(theirs.get_by_role("article")).to_have_count(2)
+        await expect(theirs.get_by_text("nobody can be answered here")).to_be_visible()
+        await expect(theirs.get_by_label("Message to")).to_have_count(0)
+        await theirs.get_by_role("button", name="Acknowledge 2").click()
+        await expect(theirs.get_by_role("button", name="All read")).to_be_visible()
+        await theirs.get_by_role("link", name="Direct messages", exact=True).last.click()
+        await expect(theirs.get_by_role("link", name="Deleted user")).not_to_contain_text("unread")
+        await expect(theirs.get_by_role("button", name="All read")).to_be_disabled()
+
+
+async def remove_all(platform: Platform, user: str) -> None:
+    """Have the store remove what it holds of a deleted user at once, as happens once no token of theirs is valid."""
+    port = json.loads((platform.data / "run/store.json").read_text())["port"]
+    url = f"http://127.0.0.1:{port}{REMOVE_USER.path.format(user_id=user)}"
+    headers = {**platform.internal_headers("store"), PRINCIPAL_HEADER: system_principal("gateway").to_header()}
+    piece = {"after": "", "done": False}
+    async with aiohttp.ClientSession(headers=headers) as session:
+        while not piece["done"]:
+            body = RemoveUser(topics="keep", give_to="", email="", rewrite=True, after=str(piece["after"]))
+            async with session.post(url, json=body.model_dump()) as response:
+                piece = await response.json()
+                assert response.ok, piece
 
 
 async def test_keys_are_enough(browser: Browser, platform: Platform) -> None:

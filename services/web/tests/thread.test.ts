@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { ThreadNotification } from "@/api/types";
-import { isUserId, together } from "@/model/thread";
+import { DELETED, isUserId, together } from "@/model/thread";
 import { note } from "./notifications";
 
 const ADA = { id: "ada", name: "Ada" };
@@ -31,6 +31,13 @@ describe("a thread", () => {
       ["user:ada", 10],
     ]);
     expect(items.map((item) => item.sent)).toEqual([true, false, true, false, false]);
+  });
+
+  it("of deleted users has those who have no id any more", () => {
+    const gone = note("user:ada", 9, { publisher: { id: "", name: "Deleted user" } });
+    const of = (other: string) => together({ pages: [[]], complete: true }, [gone, theirs(8, 20)], other, "ada");
+    expect(of(DELETED).map((item) => item.seq)).toEqual([9]);
+    expect(of("bob").map((item) => item.seq)).toEqual([8]);
   });
 
   it("shows one side only as far back as it has the other", () => {

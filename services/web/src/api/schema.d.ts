@@ -804,7 +804,7 @@ export interface paths {
         };
         /**
          * Those with whom one exchanged direct messages
-         * @description Each once: a person or a ServiceAccount, with the beginning of the newest message of either side. Those whose accounts are deleted are not among them; what they sent stays in one's inbox. With `q`: the messages of both sides, what it finds in titles, bodies, and texts and numbers of `data`, newest first; upper case and accents make no difference. A page ends early where a search takes long, and may be empty: go on while there is a `next`.
+         * @description Each once: a person or a ServiceAccount, with the beginning of the newest message of either side. What was received from those whose accounts are deleted is one thread, of the user `deleted`. With `q`: the messages of both sides, what it finds in titles, bodies, and texts and numbers of `data`, newest first; upper case and accents make no difference. A page ends early where a search takes long, and may be empty: go on while there is a `next`.
          *
          *     The credential needs the scope `read`.
          */
@@ -2264,7 +2264,8 @@ export interface components {
          * Thread
          * @description A person (or a ServiceAccount) whom the caller exchanged direct messages with.
          *
-         *     ``name``: as the newest message says it, if it is theirs. ``unread``: what the caller has not acknowledged of them.
+         *     ``user``: an id, or :data:`DELETED`. ``name``: as the newest message says it, if it is theirs. ``unread``: what the
+         *     caller has not acknowledged of them.
          */
         Thread: {
             /** User */
@@ -7387,7 +7388,7 @@ export interface operations {
             };
             header?: never;
             path: {
-                /** @description The id of the other; `me` for what one sent to oneself. */
+                /** @description The id of the other; `me` for what one sent to oneself, `deleted` for what deleted users sent. */
                 who: string;
             };
             cookie?: never;

@@ -2,6 +2,9 @@
 import type { Notification, ThreadNotification } from "@/api/types";
 import { place } from "./inbox";
 
+/** The thread of what deleted users sent: in the messages themselves, they have no id. */
+export const DELETED = "deleted";
+
 /** How often it was said that the user sent something: to whom, or to somebody (""). */
 export type Sent = ReadonlyMap<string, number>;
 
@@ -37,7 +40,7 @@ export function together({ pages, complete }: Loaded, pushed: readonly Notificat
   for (const page of pages) for (const item of page) items.set(place(item), item);
   const oldest = pages.at(-1)?.[0]?.published_at;
   for (const item of pushed) {
-    if (item.publisher.id !== other || items.has(place(item))) continue;
+    if ((item.publisher.id || DELETED) !== other || items.has(place(item))) continue;
     if (!complete && (oldest === undefined || item.published_at < oldest)) continue;
     items.set(place(item), { ...item, sent: other === own, acked: false });
   }

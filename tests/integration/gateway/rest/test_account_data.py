@@ -62,6 +62,8 @@ async def test_subscribers_of_a_deleted_topic_are_told_and_the_rest_stays_withou
         await bobs.until(lambda channel: bool(channel.received))
         await stack.ok("POST", "/topics/bobs/notifications", ada, json={"title": "From Ada, live"})
         await bobs.until(lambda channel: len(channel.received) == 2)
+        bob_id = await stack.id_of("bob")
+        await stack.ok("POST", f"/users/{bob_id}/notifications", ada, json={"title": "From Ada, to Bob"})
         await leave(stack, "ada")
         await adas.until(lambda channel: any(event == "topic_deleted" for event, _ in channel.events))
         assert (await stack.call("GET", "/topics/adas", bob)).status == 404
@@ -78,6 +80,17 @@ async def test_subscribers_of_a_deleted_topic_are_told_and_the_rest_stays_withou
         items = (await stack.ok("GET", "/topics/bobs/notifications", bob))["items"]
         assert [item["title"] for item in items] == ["From Ada", "From Ada, live"]
         assert [item["publisher"] for item in items] == [{"id": "", "name": "Deleted user"}] * 2
+        [thread] = (await stack.ok("GET", "/me/threads", bob))["items"]
+        assert (thread["user"], thread["name"], thread["unread"]) == ("deleted", "Deleted user", 1)
+        messages = await stack.ok("GET", "/me/threads/deleted", bob)
+        assert (messages["name"], [item["title"] for item in messages["items"]]) == (
+            "Deleted user",
+            ["From Ada, to Bob"],
+        )
+        await stack.ok("POST", f"/topics/user:{bob_id}/acks", bob, json={"seqs": [messages["items"][0]["seq"]]})
+        assert [one["unread"] for one in (await stack.ok("GET", "/me/threads", bob))["items"]] == [0]
+        refused = await stack.call("POST", "/users/deleted/notifications", bob, json={"title": "Hello?"})
+        assert (refused.status, refused.code) == (404, "user_not_found")
 
         async def forgotten() -> bool:
             again = await client.channel("topic:bobs", since=1)

@@ -111,23 +111,47 @@ async def test_what_retention_removes_leaves_the_thread_of_both(store: StoreClie
     assert [one[0] for one in await lines(store, BOB, "ada")] == ["new", "answer"]
 
 
-async def test_a_deleted_account_leaves_no_thread(store: StoreClient, database: str) -> None:
-    await store.make_inbox("ada", "bob")
-    await send(store, ADA, "bob", "to bob")
+async def delete(store: StoreClient, *users: str) -> None:
+    """Remove what the store holds of users whose accounts are deleted, to the end."""
+    for one in users:
+        after, done = "", False
+        while not done:
+            body = {"topics": "keep", "give_to": "", "email": "", "rewrite": True, "after": after}
+            piece = await store.ok("POST", f"/users/{one}/removal", PLATFORM, body)
+            after, done = piece["after"], piece["done"]
+
+
+async def test_deleted_accounts_leave_one_thread_in_which_nothing_unread_is_lost(
+    store: StoreClient, database: str
+) -> None:
+    await store.make_inbox("ada", "bob", "eve")
+    await send(store, ADA, "bob", "to bob", "again")
     await send(store, BOB, "ada", "to ada")
-    after, done = "", False
-    while not done:
-        body = {"topics": "keep", "give_to": "", "email": "", "rewrite": True, "after": after}
-        piece = await store.ok("POST", "/users/ada/removal", PLATFORM, body)
-        after, done = piece["after"], piece["done"]
-    assert await people(store, BOB) == []
-    assert await lines(store, BOB, "ada") == []
-    assert [one["body"] for one in (await store.ok("GET", "/inbox", BOB))["items"]] == ["to bob"], "it is still Bob's"
+    await send(store, EVE, "bob", "from eve")
+    assert await lines(store, BOB, "deleted") == []
+    await delete(store, "ada", "eve")
+    received = ["to bob", "again", "from eve"]
+    for limit in (1, 50):
+        assert await people(store, BOB, limit) == [("deleted", "from eve", False, 3)]
+        assert await lines(store, BOB, "deleted", limit) == [(body, False, False) for body in received]
+    assert await lines(store, BOB, "ada") == await lines(store, ADA, "deleted") == []
+    page = await store.ok("GET", "/threads/deleted", BOB)
+    assert {str(one["publisher"]) for one in page["items"]} == {"{'id': '', 'name': 'Deleted user'}"}
+    [thread] = (await store.ok("GET", "/threads", BOB))["items"]
+    assert thread["name"] == "Deleted user"
+    assert (await store.ack(BOB, "user:bob", seqs=[2]))["unread"] == 2
+    assert await people(store, BOB) == [("deleted", "from eve", False, 2)]
+    assert (await store.ack(BOB, "user:bob", seqs=[1, 3]))["unread"] == 0
+    assert await people(store, BOB) == [("deleted", "from eve", False, 0)]
     connection = await asyncpg.connect(database)
     try:
         while await purge_piece(connection):
             pass
-        assert await connection.fetchval("SELECT count(*) FROM direct_messages") == 0
+        assert await connection.fetchval("SELECT count(*) FROM direct_messages WHERE sender <> ''") == 0
+        before = await lines(store, BOB, "deleted")
+        await connection.execute("DELETE FROM direct_messages")
+        await connection.execute(import_module("notifyx_store.migrations.0017_deleted_senders").ROWS)
+        assert await lines(store, BOB, "deleted") == before, "an upgrade finds those of accounts that are long gone"
     finally:
         await connection.close()
 

@@ -14,6 +14,7 @@ from uuid import UUID
 import asyncpg
 
 from notifyx_common.contracts.call import MAX_PAGE_BYTES
+from notifyx_common.contracts.store.threads import DELETED_NAME
 from notifyx_common.errors import InvalidRequest
 from notifyx_store.base import wakeups
 from notifyx_store.base.locking import quick_transaction
@@ -21,7 +22,7 @@ from notifyx_store.base.locking import quick_transaction
 WINDOW = 5_000
 """Rows of the log that one statement looks at."""
 
-DELETED_AUTHOR = '"publisher":{"id":"","name":"Deleted user"}'
+DELETED_AUTHOR = f'"publisher":{{"id":"","name":"{DELETED_NAME}"}}'
 """The author of what a deleted user has published. Without an id, nothing says that two notifications are of one."""
 
 _WINDOW = """

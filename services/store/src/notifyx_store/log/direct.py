@@ -17,6 +17,9 @@ WITH written AS (
 """ + wakeups.notify("$6")  # noqa: S608 - constants of the code
 """Runs in the publish's own transaction, where there are any. The wake-ups are for the senders' other devices."""
 
+NO_SENDER = ""
+"""The sender in the rows of what deleted users sent: nothing says that two of them are of one."""
+
 DirectRow = tuple[UUID, int, str, str]
 """(topic, seq, sender, recipient)"""
 

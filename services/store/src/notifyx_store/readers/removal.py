@@ -1,7 +1,7 @@
 """Removes what the store holds of a deleted user, in bounded pieces that may each be repeated.
 
 Rows are counted out of both sides of the ledgers together: a subscription goes with all its totals, an email with its
-entry in the book. What the user has published in topics that remain stays, without its author.
+entry in the book. What the user has published in topics that remain, and sent to others, stays without its author.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from notifyx_store.base import wakeups
 from notifyx_store.base.context import StoreContext
 from notifyx_store.base.locking import LOCK_SHARED
 from notifyx_store.log.authors import Place, forget_author
+from notifyx_store.log.direct import NO_SENDER
 from notifyx_store.readers.topic_changes import settle_topic
 from notifyx_store.topics.leaving import Leaver
 from notifyx_topics.names import inbox_topic
@@ -60,7 +61,7 @@ SELECT count(*) FROM gone
 
 _SENT = """
 WITH gone AS (
-    DELETE FROM direct_messages WHERE (topic_id, seq) IN
+    UPDATE direct_messages SET sender = $3 WHERE sender = $1 AND (topic_id, seq) IN
         (SELECT topic_id, seq FROM direct_messages WHERE sender = $1 LIMIT $2) RETURNING 1
 )
 SELECT count(*) FROM gone
@@ -91,7 +92,8 @@ async def remove_piece(context: StoreContext, user: str, wanted: RemoveUser) -> 
             return RemovedPiece(done=False)
         if not wanted.rewrite:
             return RemovedPiece(done=True)
-        if await connection.fetchval(_KEYS, user, KEYS) or await connection.fetchval(_SENT, user, SENT):
+        keys = await connection.fetchval(_KEYS, user, KEYS)
+        if keys or await connection.fetchval(_SENT, user, SENT, NO_SENDER):
             return RemovedPiece(done=False)
         after = await forget_author(connection, user, Place.parse(wanted.after), context.clock.now())
         return RemovedPiece(done=after is None, after="" if after is None else str(after))

@@ -1,7 +1,8 @@
 """Reads direct messages by person: whom a user exchanged them with, and both sides of one exchange.
 
 A message is in its two persons' threads and in nobody else's: every statement begins with the caller. What retention,
-``expires_at`` or a deletion has removed is not there, since each row is joined with the log and its author.
+``expires_at`` or a deletion has removed is not there, since each row is joined with the log. What deleted users sent is
+one thread, :data:`DELETED`: its rows have no sender (:data:`NO_SENDER`).
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import asyncpg
 import orjson
 
 from notifyx_common.contracts.call import MAX_PAGE_BYTES
-from notifyx_common.contracts.store.threads import MAX_LINE, Latest, Thread, ThreadsPage
+from notifyx_common.contracts.store.threads import DELETED, DELETED_NAME, MAX_LINE, Latest, Thread, ThreadsPage
+from notifyx_store.log.direct import NO_SENDER
 from notifyx_store.readers.inbox_cursor import NEWEST, InboxCursor
 from notifyx_store.readers.inbox_pages import following, sized
 
@@ -20,7 +22,7 @@ def _one_side(sender: str, recipient: str, limit: str) -> str:
     return f"""
 (SELECT d.sender, d.recipient, d.topic_id, d.seq, d.published_at
  FROM direct_messages d
- JOIN notifications n ON n.topic_id = d.topic_id AND n.seq = d.seq AND n.publisher_id = d.sender
+ JOIN notifications n ON n.topic_id = d.topic_id AND n.seq = d.seq
  JOIN topics t ON t.id = d.topic_id AND t.kind <> 'deleted'
  WHERE d.sender = {sender} AND d.recipient = {recipient} AND (d.published_at, d.topic_id, d.seq) < ($2, $3, $4)
  ORDER BY d.published_at DESC, d.seq DESC LIMIT {limit})
@@ -115,7 +117,7 @@ async def read_thread(
     connection: asyncpg.Connection, user: str, other: str, *, limit: int, after: InboxCursor = NEWEST
 ) -> bytes:
     """Return the JSON of :class:`notifyx_common.contracts.store.threads.ThreadPage`: of ``user`` with ``other``."""
-    rows = await connection.fetch(_THREAD, user, *_bound(after), other, limit + 1, MAX_PAGE_BYTES)
+    rows = await connection.fetch(_THREAD, user, *_bound(after), _sender(other), limit + 1, MAX_PAGE_BYTES)
     page = rows[:limit]
     items = ",".join(
         f'{row["payload"][:-1]},"sent":{_json(row["sent"])},"acked":{_json(row["acked"])}}}' for row in reversed(page)
@@ -125,6 +127,10 @@ async def read_thread(
 
 def _bound(cursor: InboxCursor) -> tuple[object, ...]:
     return cursor.published_at, cursor.topic_id, cursor.seq
+
+
+def _sender(other: str) -> str:
+    return NO_SENDER if other == DELETED else other
 
 
 def _thread(row: asyncpg.Record, user: str, unread: int) -> Thread:
@@ -139,6 +145,8 @@ def _thread(row: asyncpg.Record, user: str, unread: int) -> Thread:
         published_at=message["published_at"],
     )
     name = None if sent and row["other"] != user else message["publisher"]["name"]
+    if row["other"] == NO_SENDER:
+        return Thread(user=DELETED, name=DELETED_NAME, unread=unread, latest=latest)
     return Thread(user=row["other"], name=name or None, unread=unread, latest=latest)
 
 

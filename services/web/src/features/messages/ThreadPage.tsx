@@ -15,6 +15,7 @@ import { useTakeBack } from "@/features/publish/useTakeBack";
 import { isAcked } from "@/model/acks";
 import { place } from "@/model/inbox";
 import { plural } from "@/model/text";
+import { DELETED } from "@/model/thread";
 import type { TopicFeed } from "@/model/topicFeed";
 import { Bubble, Unsent } from "./Bubble";
 import { Reply } from "./Reply";
@@ -69,7 +70,13 @@ function Thread({ other, feed }: { other: string; feed: TopicFeed }) {
   return (
     <>
       <PageHeader
-        title={own ? "Yourself" : (name ?? (query.isSuccess ? "New conversation" : "Conversation"))}
+        title={
+          own
+            ? "Yourself"
+            : other === DELETED
+              ? "Deleted user"
+              : (name ?? (query.isSuccess ? "New conversation" : "Conversation"))
+        }
         unread={unread.length}
         note={<Link href="/messages">Direct messages</Link>}
       >
@@ -94,7 +101,9 @@ function Thread({ other, feed }: { other: string; feed: TopicFeed }) {
               m="auto"
               icon={<IconMessage />}
               title="No messages yet"
-              description="What you write below is the first."
+              description={
+                other === DELETED ? "What deleted users sent you shows here." : "What you write below is the first."
+              }
             />
           )}
           <div role="log" aria-label={`Messages with ${whom}`} className={classes.messages}>
@@ -126,7 +135,11 @@ function Thread({ other, feed }: { other: string; feed: TopicFeed }) {
           </div>
         </div>
       </div>
-      <Reply key={other} other={other} name={whom} />
+      {other === DELETED ? (
+        <p className={classes.closed}>Their accounts are deleted: nobody can be answered here.</p>
+      ) : (
+        <Reply key={other} other={other} name={whom} />
+      )}
     </>
   );
 }

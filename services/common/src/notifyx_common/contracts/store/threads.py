@@ -14,6 +14,12 @@ from notifyx_topics.names import MAX_NAME
 MAX_LINE = 300
 """Characters of a thread's latest message that a list shows."""
 
+DELETED = "deleted"
+"""The person of the thread that holds what deleted users have sent. It is nobody's id."""
+
+DELETED_NAME = "Deleted user"
+"""The display name of any author whose account is deleted."""
+
 Person = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME, pattern=VISIBLE)]
 
 
@@ -31,7 +37,8 @@ class Latest(Model):
 class Thread(Model):
     """A person (or a ServiceAccount) whom the caller exchanged direct messages with.
 
-    ``name``: as the newest message says it, if it is theirs. ``unread``: what the caller has not acknowledged of them.
+    ``user``: an id, or :data:`DELETED`. ``name``: as the newest message says it, if it is theirs. ``unread``: what the
+    caller has not acknowledged of them.
     """
 
     user: str

@@ -432,7 +432,7 @@ OPERATIONS: tuple[Operation, ...] = (
         {200: ("The one with the newest message first.", JSON, models.ThreadsOrFound)}, (400, 403, 429, 503),
         scope="read", parameters=(_LIMIT, Parameter("after", "query", _CURSOR, "`next` of the page before."), _SEARCH),
         description="Each once: a person or a ServiceAccount, with the beginning of the newest message of either side. "
-        "Those whose accounts are deleted are not among them; what they sent stays in one's inbox. With `q`: the "
+        "What was received from those whose accounts are deleted is one thread, of the user `deleted`. With `q`: the "
         "messages of both sides, " + _SEARCHING,
     ),
     Operation(
@@ -440,7 +440,8 @@ OPERATIONS: tuple[Operation, ...] = (
         {200: ("Ascending by time; the newest page first.", JSON, models.ThreadPage)}, (400, 403, 404, 429, 503),
         scope="read",
         parameters=(Parameter("who", "path", _text(r"^[\x21-\x7e]+$", MAX_NAME),
-                              "The id of the other; `me` for what one sent to oneself."), _LIMIT,
+                              "The id of the other; `me` for what one sent to oneself, `deleted` for what deleted "
+                              "users sent."), _LIMIT,
                     Parameter("after", "query", _CURSOR, "`next` of the page before, which is newer.")),
         description="Empty for a user with whom one exchanged nothing. Send with `POST /users/{who}/notifications`.",
     ),

@@ -6,7 +6,7 @@ import orjson
 from quart import Blueprint, Response
 
 from notifyx_common.contracts.store.search import SEARCH_DIRECT
-from notifyx_common.contracts.store.threads import THREAD
+from notifyx_common.contracts.store.threads import DELETED, DELETED_NAME, THREAD
 from notifyx_common.errors import NotFound
 from notifyx_common.serving.answers import answer
 from notifyx_common.serving.web import json_response
@@ -67,6 +67,8 @@ def thread_routes(*, request_auth: RequestAuthenticator, store: Store, users: Us
         if nothing and after is None and is_user_id(user) and not await users.may_exist(user):
             raise _no_such_user()
         name = (await users.names([user])).get(user) if known else None
+        if user == DELETED:
+            name = None if nothing else DELETED_NAME
         return Response(page.content[:-1] + b',"name":%b}' % orjson.dumps(name), content_type="application/json")
 
     return blueprint
