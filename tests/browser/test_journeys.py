@@ -394,6 +394,36 @@ async def test_a_click_on_a_desktop_notification_opens_it(browser: Browser, plat
         await expect(page.get_by_role("heading", name="Topics")).to_be_visible()
 
 
+async def test_an_address_of_no_notification_says_so(browser: Browser, platform: Platform) -> None:
+    async with someone(browser, platform, "nan") as nan, person(platform, "nan") as phone:
+        await phone.call("POST", "/topics", json={"name": "nan.topic"})
+        for title, lasts in (("One", 3600), ("Two", 1), ("Three", 3600)):
+            until = (datetime.now(UTC) + timedelta(seconds=lasts)).isoformat()
+            await phone.call("POST", "/topics/nan.topic/notifications", json={"title": title, "expires_at": until})
+
+        async def expired() -> bool:
+            return len((await phone.call("GET", "/topics/nan.topic/notifications"))["items"]) == 2
+
+        await eventually(expired)
+        nowhere, removed, never = (
+            "There is no notification at this address.",
+            "The notification that the link leads to (no. 2) was removed by retention or expiry.",
+            "There is no notification no. 99 here yet.",
+        )
+        for path, sentence in (
+            ("/topics/nan.topic/n/abc", nowhere), ("/topics/nan.topic/n/0", nowhere), ("/messages/n/-1", nowhere),
+            ("/topics/nan.topic/n/2", removed), ("/topics/nan.topic/n/99", never),
+            ("/messages/n/99", never),
+        ):  # fmt: skip
+            page = await nan.go(path)
+            await expect(page.get_by_text(sentence)).to_be_visible()
+            await expect(page.get_by_role("article")).to_have_count(2 if "topics" in path else 0)
+        page = await nan.go("/topics/nan.topic/n/1")
+        await expect(page.get_by_role("article", name="One")).to_have_attribute("data-linked", "true")
+        for sentence in (nowhere, removed, never):
+            await expect(page.get_by_text(sentence)).to_have_count(0)
+
+
 async def test_a_row_reads_in_the_direction_of_its_letters(browser: Browser, platform: Platform) -> None:
     async with someone(browser, platform, "yara") as yara, person(platform, "carl") as sender:
         page = await yara.go("/inbox")

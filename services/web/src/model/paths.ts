@@ -17,7 +17,7 @@ export function recipientOf(topic: string, ownInbox: string): string | undefined
   return topic.startsWith(INBOX) && topic !== ownInbox ? topic.slice(INBOX.length) : undefined;
 }
 
-/** The number in such an address; undefined for one that no notification has. */
-export function seqOf(text: string | undefined): number | undefined {
-  return text !== undefined && /^[1-9][0-9]{0,15}$/.test(text) ? Number(text) : undefined;
+/** The number in such an address; null for what no notification has. */
+export function seqOf(text: string): number | null {
+  return /^[1-9][0-9]{0,15}$/.test(text) ? Number(text) : null;
 }

@@ -5,15 +5,15 @@ import { place } from "@/model/inbox";
 import { whereabouts } from "@/model/linked";
 import type { TopicFeed } from "@/model/topicFeed";
 import { FeedList } from "./FeedList";
-import { Linked } from "./Linked";
+import { Linked, NoSuchAddress } from "./Linked";
 
 interface Props {
   feed: TopicFeed;
   label: string;
   marks: boolean;
   empty: ReactNode;
-  /** The number of the notification that the address names. */
-  seq?: number | undefined;
+  /** The number of the notification that the address names; null if what it names can be none. */
+  seq?: number | null | undefined;
   children?: ReactNode;
 }
 
@@ -21,7 +21,7 @@ interface Props {
 export function Feed({ feed, label, marks, empty, seq, children }: Props) {
   const held = useObservable(feed.feed);
   const { items, complete } = held;
-  const where = seq === undefined ? "listed" : whereabouts(held, seq);
+  const where = seq == null ? "listed" : whereabouts(held, seq);
   const { refused } = useObservable(feed.status);
   const newestFirst = useMemo(() => [...items].reverse(), [items]);
   const loadOlder = useCallback(() => feed.loadOlder(), [feed]);
@@ -33,10 +33,11 @@ export function Feed({ feed, label, marks, empty, seq, children }: Props) {
       complete={complete}
       loadOlder={loadOlder}
       empty={empty}
-      linked={seq === undefined ? undefined : place({ topic: feed.topic, seq })}
+      linked={seq == null ? undefined : place({ topic: feed.topic, seq })}
       seeking={where === "seeking"}
     >
-      {seq !== undefined && <Linked topic={feed.topic} seq={seq} where={where} marks={marks} />}
+      {seq === null && <NoSuchAddress />}
+      {seq != null && <Linked topic={feed.topic} seq={seq} where={where} marks={marks} />}
       {refused !== "" && (
         <Alert color="yellow" m="sm" role="alert">
           {refused}

@@ -32,6 +32,15 @@ export function Linked({ topic, seq, where, marks }: Props) {
   );
 }
 
+/** Where the address names what no notification can have as its number. */
+export function NoSuchAddress() {
+  return (
+    <p className={classes.notice} role="status">
+      There is no notification at this address.
+    </p>
+  );
+}
+
 function Apart({ topic, seq, marks }: Omit<Props, "where">) {
   const { api } = useServices();
   const { live } = useOwn();

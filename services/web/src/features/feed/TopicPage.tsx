@@ -29,7 +29,7 @@ import { useTopicFeed } from "./useTopicFeed";
 
 const Composer = offlinePart(() => import("@/features/publish/Composer"));
 
-export default function TopicPage({ name, seq }: { name: string; seq?: number | undefined }) {
+export default function TopicPage({ name, seq }: { name: string; seq?: number | null | undefined }) {
   const { api } = useServices();
   const topic = useQuery(topicQuery(api, name));
   const feed = useTopicFeed(name);
@@ -42,7 +42,7 @@ export default function TopicPage({ name, seq }: { name: string; seq?: number | 
 interface Props {
   name: string;
   feed: TopicFeed;
-  seq: number | undefined;
+  seq: number | null | undefined;
   topic: Topic | undefined;
   problem: unknown;
 }

@@ -9,7 +9,7 @@ import { useTopicFeed } from "@/features/feed/useTopicFeed";
 import { countOf } from "@/model/unread";
 
 /** All that people and programs sent to this user alone, in one list: where the address of one message leads. */
-export default function ReceivedPage({ seq }: { seq?: number | undefined }) {
+export default function ReceivedPage({ seq }: { seq?: number | null | undefined }) {
   const { live } = useOwn();
   const feed = useTopicFeed(live.ownInbox);
   const unread = countOf(useObservable(live.unread), live.ownInbox);
