@@ -79,8 +79,18 @@ async def test_api_keys_and_the_environment(platform: Platform, tmp_path: Path) 
     assert (await shell.json("status", NOTIFYX_TOKEN=keeper.token))["user"]["email"] == "keeper@example.com"
     assert (await shell.json("login", "--api-key", NOTIFYX_API_KEY=key))["email"] == "keeper@example.com"
     assert (await shell.run("inbox", "-o", "json", NOTIFYX_TOKEN="nfx_a_b", code=3)).error["code"] == "invalid_api_key"
+    for name, value, sentence in (
+        ("NOTIFYX_API_KEY", "bad", "The API key is not valid"),
+        ("NOTIFYX_API_KEY", "nfx_a_b", "The API key is not valid"),
+        ("NOTIFYX_TOKEN", f"{keeper.token}x", "The access token is not valid."),
+    ):  # fmt: skip
+        for command in ("inbox", "doctor"):
+            said = await shell.run(command, code=Exit.NOT_LOGGED_IN, **{name: value})
+            for part in (sentence, f"It is in {name}", "notifyx login"):
+                assert part in " ".join((said.out + said.err).split()), (command, name, value)
     forged = await shell.run("login", "--api-key", stdin="nfx_a_secret\n", code=Exit.NOT_LOGGED_IN)
     assert "secret" not in forged.err + forged.out
+    assert "It is in" not in forged.err
 
 
 async def test_api_keys_are_made_and_deleted(shell: Shell) -> None:

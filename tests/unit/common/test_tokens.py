@@ -249,6 +249,11 @@ def test_a_scope_of_a_newer_version_grants_nothing() -> None:
     assert verify_access_token(token, PUBLISHED, NOW).principal.scopes == {"read"}
 
 
+def test_what_may_have_been_meant_as_an_api_key_is_called_one() -> None:
+    assert "API key" in refused("bad").reason
+    assert "API key" not in refused(f"{GOOD}x").reason
+
+
 def test_an_oversized_token_is_refused() -> None:
     assert "malformed" in refused(signed(claims(name="x" * 9000))).reason
 

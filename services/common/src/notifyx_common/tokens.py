@@ -115,6 +115,8 @@ def verify_access_token(token: str, keyset: KeySet, now: datetime) -> VerifiedTo
     """
     if len(token) > MAX_TOKEN_LENGTH or not token.isascii():
         raise InvalidToken("The access token is malformed.")
+    if "." not in token:
+        raise InvalidToken("The API key is not valid (API keys begin with nfx_), nor is this an access token.")
 
     def by_kid(signature: Any) -> ECKey:
         kid = signature.headers().get("kid")

@@ -51,7 +51,7 @@ def login(
         fields = {"url": client(url).url, "id": user.id, "email": user.email, "name": user.name}
         writer.result(fields, f"Logged in at {fields['url']} as {user.email}.")
 
-    run(output, work)
+    run(output, work, logs_in=True)
 
 
 def logout(url: Url = DEFAULT_URL, output: Output = Format.text) -> None:

@@ -20,6 +20,7 @@ import aiohttp
 from notifyx import frames
 from notifyx.channel_connection import USER_CHANNEL
 from notifyx.cli.exits import Exit, exit_code
+from notifyx.cli.session import refused_advice
 from notifyx.client import Client
 from notifyx.errors import NotifyxError, NotLoggedIn
 from notifyx.publishing import new_key
@@ -273,7 +274,7 @@ async def login(it: DoctorRun) -> Finding:
     try:
         user = await it.notifyx.me()
     except NotLoggedIn as error:
-        advice = "Log in: notifyx login, with --sign-up for a new account."
+        advice = f"{refused_advice()} (with --sign-up for a new account)."
         return Finding("failed", error.reason, advice, Exit.NOT_LOGGED_IN)
     it.user_id = user.id
     if not user.email_verified:

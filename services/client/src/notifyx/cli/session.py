@@ -15,7 +15,7 @@ from notifyx.cli.output import Writer
 from notifyx.cli.standard_output import OutputLost
 from notifyx.client import Client
 from notifyx.credentials import AccessToken, ApiKey, Credentials, TokenFile
-from notifyx.errors import NotifyxError
+from notifyx.errors import NotifyxError, NotLoggedIn
 
 PATIENCE_VARIABLE = "NOTIFYX_PATIENCE"
 DEFAULT_PATIENCE = 5.0
@@ -29,6 +29,15 @@ def credentials(environment: Mapping[str, str] = os.environ) -> Credentials:
     if key := environment.get("NOTIFYX_API_KEY", "").strip():
         return ApiKey(key)
     return TokenFile()
+
+
+def refused_advice(environment: Mapping[str, str] = os.environ) -> str:
+    """Return what to do where the server refuses the :func:`credentials`, in one sentence."""
+    if environment.get("NOTIFYX_TOKEN", "").strip():
+        return "It is in NOTIFYX_TOKEN: set a token that is valid, or unset it and log in with: notifyx login"
+    if environment.get("NOTIFYX_API_KEY", "").strip():
+        return "It is in NOTIFYX_API_KEY: set an API key that is valid, or unset it and log in with: notifyx login"
+    return "Log in with: notifyx login"
 
 
 def patience(environment: Mapping[str, str] = os.environ) -> float:
@@ -52,8 +61,12 @@ def client(url: str, proof: Credentials | None = None) -> Client:
         raise UsageProblem(error.reason) from None
 
 
-def run(output: Format, work: Callable[[Writer], Awaitable[None]]) -> None:
-    """Run a command's work. An error is printed as one sentence and sets the exit code."""
+def run(output: Format, work: Callable[[Writer], Awaitable[None]], *, logs_in: bool = False) -> None:
+    """Run a command's work. An error is printed and sets the exit code.
+
+    ``logs_in``: the command has credentials of its own, and those of :func:`credentials` are not meant where they are
+    refused.
+    """
     writer = Writer(output)
 
     async def main() -> None:
@@ -63,7 +76,7 @@ def run(output: Format, work: Callable[[Writer], Awaitable[None]]) -> None:
     try:
         asyncio.run(main())
     except NotifyxError as error:
-        writer.problem(error)
+        writer.problem(error if logs_in else _with_advice(error))
         raise typer.Exit(exit_code(error)) from None
     except KeyboardInterrupt:
         raise typer.Exit(Exit.INTERRUPTED) from None
@@ -75,3 +88,9 @@ def run(output: Format, work: Callable[[Writer], Awaitable[None]]) -> None:
         raise typer.Exit(Exit.LOCAL) from None
     except BrokenPipeError:  # what reads standard error has closed it
         raise typer.Exit(Exit.OK) from None
+
+
+def _with_advice(error: NotifyxError) -> NotifyxError:
+    if not isinstance(error, NotLoggedIn) or "notifyx login" in error.reason:
+        return error
+    return NotLoggedIn(f"{error.reason} {refused_advice()}", code=error.code)
