@@ -52,6 +52,7 @@ from notifyx_gateway.rest.routes.sessions import session_routes
 from notifyx_gateway.rest.routes.stream import EventStreams, stream_routes
 from notifyx_gateway.rest.routes.threads import thread_routes
 from notifyx_gateway.rest.routes.topics import topic_routes
+from notifyx_gateway.rest.routes.verification_page import verification_page_routes
 from notifyx_gateway.rest.routes.web import web_routes
 from notifyx_gateway.rest.web_files import WebFiles
 from notifyx_gateway.settings import GatewaySettings
@@ -447,7 +448,8 @@ class GatewayNode(Node[GatewaySettings]):
             document_routes(
                 settings=settings, authenticator=self.authenticator, pages=pages, verification=self.verification
             ),
-            page_routes(
+            page_routes(pages=pages, store=self.store),
+            verification_page_routes(
                 pages=pages,
                 request_auth=request_auth,
                 auth=self.auth,
