@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from notifyx_common.contracts.store.incidents import MAX_INCIDENTS, SAME_WITHIN
-from notifyx_gateway.dashboard.incidents import START, IncidentLog, duration
+from notifyx_common.background import Background
+from notifyx_common.contracts.store.incidents import MAX_INCIDENTS, SAME_WITHIN, Incident
+from notifyx_common.errors import Unavailable
+from notifyx_common.metrics import Metrics
+from notifyx_gateway.dashboard.incident_sync import RETRY_INTERVAL, IncidentSync
+from notifyx_gateway.dashboard.incidents import SHORTEST, START, IncidentLog, duration
 from notifyx_gateway.dashboard.problems import Problem
 from notifyx_store.maintenance.incident_rules import UNSEEN_AFTER, Kept, merge
+from support.auth import HandClock
+from support.patience import PATIENCE
 
 STARTED = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 MAIL = Problem("mail-server", "warning", "1 attempt failed.")
@@ -145,3 +154,58 @@ def test_what_is_too_short_is_told_to_nobody_and_the_shared_list_is_bounded() ->
         store.exchange(log, 100 + 10 * number + 9)
     assert len(store.kept) == MAX_INCIDENTS
     assert store.kept[-1].incident.key == f"p-{MAX_INCIDENTS + 4}"
+
+
+class Exchanges:
+    """A gateway's exchange with the list of all, which may be away: what was told, and when."""
+
+    def __init__(self) -> None:
+        self.clock = HandClock()
+        self.log = IncidentLog(self.clock.now() - START)
+        self.sync = IncidentSync(self.log, self.merge, self.clock)
+        self.tasks = Background(Metrics()).tasks()
+        self.kept: list[Kept] = []
+        self.away = False
+        self.begun = self.clock.now()
+        self.tries: list[float] = []
+
+    async def merge(self, observed: Sequence[Incident]) -> list[Incident]:
+        self.tries.append((self.clock.now() - self.begun).total_seconds())
+        if self.away:
+            raise Unavailable("The store is away.")
+        self.kept = merge(self.kept, observed, self.clock.now())
+        return [one.incident for one in self.kept]
+
+    async def at(self, seconds: float, *problems: Problem) -> list[tuple[str, bool]]:
+        """Observe these problems at this second; return what all gateways then know: the keys, and what has ended."""
+        self.clock.move(seconds=seconds - (self.clock.now() - self.begun).total_seconds())
+        self.log.observe(problems, self.clock.now())
+        self.sync.start(self.tasks)
+        async with asyncio.timeout(PATIENCE):
+            while self.sync.running:
+                await asyncio.sleep(0)
+        return [(one.incident.key, one.incident.ended is not None) for one in self.kept]
+
+
+async def test_an_incident_is_told_once_it_lasts_and_its_end_at_once() -> None:
+    it = Exchanges()
+    assert await it.at(0) == []
+    assert await it.at(10, NODE) == []
+    assert it.sync.pause() == SHORTEST.total_seconds(), "nothing is to be told before"
+    assert await it.at(13, NODE) == [("node:m-1", False)]
+    assert it.sync.pause() == math.inf
+    assert await it.at(14.5) == [("node:m-1", True)]
+    assert it.tries == [0, 13, 14.5]
+    assert await it.at(40) == await it.at(44.5) == [("node:m-1", True)]
+    assert it.tries == [0, 13, 14.5, 44.5], "half a minute without news"
+
+
+async def test_an_end_is_told_as_soon_as_the_store_is_back() -> None:
+    it = Exchanges()
+    it.away = True
+    for seconds in (10, 13, 14, 18, 20):
+        await it.at(seconds, NODE)
+    assert it.tries == [10, 18]
+    assert 0 < it.sync.pause() <= RETRY_INTERVAL
+    it.away = False
+    assert await it.at(21.5) == [("node:m-1", True)]

@@ -175,8 +175,12 @@ class Collector:
         # What one node answers must not end the gateway that polls it.
         with self._tasks.contained("dashboard round"):
             decided = await self._look()
+            idle = self._idle_interval
+            if self._sync is not None:
+                self._sync.start(self._tasks)
+                idle = min(idle, max(TICK, self._sync.pause()))
             viewed = self._clock.monotonic() - self._viewed_at < VIEWER_TIMEOUT
-            return TICK if viewed or not decided else self._idle_interval
+            return TICK if viewed or not decided else idle
         return VIEWED_POLL_INTERVAL
 
     async def _look(self) -> bool:
@@ -201,8 +205,6 @@ class Collector:
         now = self._clock.now()
         lately = self.incidents.lately(now, WINDOW)
         self.incidents.observe(find_problems(services, self.intervals.last(WINDOW), lately), now)
-        if self._sync is not None:
-            self._sync.start(self._tasks)
         self.made += 1
         async with self._polled:
             version = f"{self._instance}:{self.made}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Sequence
 
 from notifyx_common.background import Tasks
@@ -9,15 +10,18 @@ from notifyx_common.clock import Clock
 from notifyx_common.contracts.store.incidents import Incident as Kept
 from notifyx_common.errors import NotifyxError
 from notifyx_common.logs import get_logger
-from notifyx_gateway.dashboard.incidents import IncidentLog
+from notifyx_gateway.dashboard.incidents import SHORTEST, IncidentLog
 
 log = get_logger(__name__)
 
 SYNC_INTERVAL = 30.0
 """Seconds between two exchanges without news; incidents that go on are told again."""
 
+NEWS_INTERVAL = 1.0
+"""Least seconds between two exchanges. An end is told at once: this gateway may be killed after it."""
+
 RETRY_INTERVAL = 5.0
-"""Least seconds between two exchanges. While the store is away, what was observed waits here."""
+"""Least seconds after one that failed, unless something was observed since: the store's own outage may have ended."""
 
 Merge = Callable[[Sequence[Kept]], Awaitable[list[Kept]]]
 """Merges what this gateway has observed into the list of all, and returns that. Raises :class:`NotifyxError`."""
@@ -30,30 +34,43 @@ class IncidentSync:
         self._incidents = incidents
         self._merge = merge
         self._clock = clock
-        self._changes = -1
-        self._next = 0.0
-        self._known = 0.0
-        self._running = False
+        self._tried = -1
+        self._begun = self._known = -math.inf
+        self._failed = False
+        self.running = False
+        """Whether an exchange is under way."""
 
     def start(self, tasks: Tasks) -> None:
         """Exchange in the background, where it is time."""
         now = self._clock.monotonic()
-        news = self._incidents.changes != self._changes
-        if not self._running and now >= self._next and (news or now - self._known >= SYNC_INTERVAL):
-            self._running, self._next = True, now + RETRY_INTERVAL
+        since_known = self._known + SYNC_INTERVAL
+        if not self.running and now >= min(self._news_due(), max(since_known, self._begun + RETRY_INTERVAL)):
+            self.running, self._begun = True, now
             tasks.spawn("incidents", self._exchange())
+
+    def pause(self) -> float:
+        """Return in how many seconds :meth:`start` is wanted again because of news; infinity where there is none."""
+        due = max(0.0, self._news_due() - self._clock.monotonic())
+        return min(due, SHORTEST.total_seconds()) if self._incidents.begins(self._clock.now()) else due
+
+    def _news_due(self) -> float:
+        if not self._incidents.untold(self._clock.now()):
+            return math.inf
+        waits = self._failed and self._incidents.changes == self._tried
+        return self._begun + (RETRY_INTERVAL if waits else NEWS_INTERVAL)
 
     async def _exchange(self) -> None:
         incidents, now = self._incidents, self._clock.now()
-        changes = incidents.changes
+        changes = self._tried = incidents.changes
+        self._failed = True
         try:
             merged = await self._merge(incidents.lasting(now))
+            self._failed = False
         except NotifyxError as error:
             log.info("incidents_not_kept", reason=error.technical)
             return
         finally:
-            self._running = False
-        self._known = self._clock.monotonic()
+            self.running = False
         if incidents.changes == changes:
-            self._changes = changes
+            self._known = self._clock.monotonic()
             incidents.adopt(merged, now)

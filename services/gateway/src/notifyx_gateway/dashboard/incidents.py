@@ -27,7 +27,8 @@ WIDER = {"database:store": "database", "database:auth": "database"}
 class Incident:
     """One problem from its beginning to its end, which is ``None`` while it goes on.
 
-    ``sentence`` and ``severity`` are those of its worst moment. ``own``: this gateway observes it.
+    ``sentence`` and ``severity`` are those of its worst moment. ``own``: this gateway observes it. ``told``: what the
+    list of all gateways has of it.
     """
 
     key: str
@@ -36,6 +37,7 @@ class Incident:
     began: datetime
     ended: datetime | None = None
     own: bool = True
+    told: Kept | None = None
 
     def lasts(self, now: datetime) -> bool:
         """Return whether it is more than what one reading saw."""
@@ -62,13 +64,21 @@ class IncidentLog:
         """Return what this gateway has observed for long enough to be told to others."""
         return [_kept(one) for one in self._incidents if one.own and one.lasts(now)]
 
+    def untold(self, now: datetime) -> bool:
+        """Return whether :meth:`lasting` has what the list of all gateways has not."""
+        return any(one.told != _kept(one) for one in self._incidents if one.own and one.lasts(now))
+
+    def begins(self, now: datetime) -> bool:
+        """Return whether an incident goes on that does not last yet."""
+        return any(one.ended is None and not one.lasts(now) for one in self._incidents)
+
     def adopt(self, merged: Sequence[Kept], now: datetime) -> None:
         """Replace the list by ``merged``, into which :meth:`lasting` of ``now`` went; nothing was observed since."""
         own = [one for one in self._incidents if one.own]
         going_on = {WIDER.get(one.key, one.key) for one in own if one.ended is None}
         self._incidents = [
             *(
-                Incident(one.key, one.severity, one.sentence, one.began, one.ended, one.cause in going_on)
+                Incident(one.key, one.severity, one.sentence, one.began, one.ended, one.cause in going_on, one)
                 for one in merged
             ),
             *(one for one in own if not one.lasts(now)),
