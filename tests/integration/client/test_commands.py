@@ -131,7 +131,11 @@ async def test_an_account_changes_and_a_forgotten_password_is_set(
     await other.run("account", "show", code=Exit.NOT_LOGGED_IN)
     refused = await shell.run("account", "set-email", f"new.{email}", "-o", "json", stdin="wrong\n", code=1)
     assert refused.error["code"] == "wrong_password"
+    assert (await shell.json("account", "show"))["new_email"] is None
     assert not (await shell.json("account", "set-email", f"new.{email}", stdin="a second long one\n"))["changed"]
+    assert (await shell.json("account", "show"))["new_email"]["email"] == f"new.{email}"
+    shown = (await shell.run("account", "show")).out
+    assert f"The new address new.{email} awaits its confirmation until 20" in shown
     await shell.run("reset-password", code=Exit.USAGE)
     assert "If there is an account" in (await shell.run("reset-password", "--email", "nobody@example.com")).out
     await shell.run("reset-password", "--email", email)

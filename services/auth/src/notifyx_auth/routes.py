@@ -84,6 +84,10 @@ def _add_accounts(app: Quart, own: Accounts) -> None:
     async def request_email(wanted: accounts.EmailChangeCall) -> accounts.PendingEmail:
         return await own.request_email(caller(), wanted)
 
+    @handle(app, accounts.EMAIL_CHANGE_STATE)
+    async def email_change_state(_: None) -> accounts.EmailChangeState:
+        return await own.email_change_state(caller())
+
     @handle(app, accounts.CHECK_LINK)
     async def check_link(wanted: accounts.LinkCheck) -> None:
         await own.check_link(wanted)

@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 from urllib.parse import quote
 
 from notifyx.errors import AnswerLost, NotifyxError
-from notifyx.models import ApiKeys, CreatedKey, EndedSessions, KeyInfo, Scope, SessionInfo, Sessions, User
+from notifyx.models import ApiKeys, CreatedKey, EmailChange, EndedSessions, KeyInfo, Scope, SessionInfo, Sessions, User
 from notifyx.transport import parse_answer
 
 _COMPLETE = b'"complete":true}'
@@ -45,6 +45,10 @@ class Account:
     async def set_email(self, email: str, password: str) -> None:
         """Have a link mailed to a new address; the address changes once the link is opened and confirmed."""
         await self._send("PUT", "/me/email", json={"email": email, "password": password}, repeatable=False)
+
+    async def email_change(self) -> EmailChange:
+        """Return the new address that awaits its confirmation."""
+        return parse_answer(EmailChange, await self._send("GET", "/me/email/change"))
 
     async def set_password(self, current: str, new: str) -> None:
         """Change the password; the other sessions end."""

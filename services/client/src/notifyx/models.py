@@ -369,6 +369,13 @@ class EmailState(Model):
     held: int
 
 
+class EmailChange(Model):
+    """The new address that awaits its confirmation, and when its link ends; ``None`` if there is none."""
+
+    email: str | None = None
+    expires_at: datetime | None = None
+
+
 class EmailResumed(Model):
     """``resumed`` held emails are due again; ``dropped`` ones were too many and stay unsent."""
 

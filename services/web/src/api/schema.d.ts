@@ -195,6 +195,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/me/email/change": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Which new address awaits its confirmation
+         * @description Another `PUT /me/email` has a mail sent again, and its link takes the place of the one before. Without a confirmation the link ends, and nothing changes.
+         *
+         *     The credential needs the scope `read`.
+         */
+        get: operations["emailChangeState"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/me/email/check": {
         parameters: {
             query?: never;
@@ -1368,6 +1390,22 @@ export interface components {
              * Format: password
              */
             password: string;
+        };
+        /**
+         * EmailChangeState
+         * @description The address that awaits its confirmation, and when its link ends; both ``None`` if there is none.
+         */
+        EmailChangeState: {
+            /**
+             * Email
+             * @default null
+             */
+            email?: string | null;
+            /**
+             * Expires At
+             * @default null
+             */
+            expires_at?: string | null;
         };
         /**
          * EmailConfirmation
@@ -2644,6 +2682,7 @@ export type DeleteAccount = components['schemas']['DeleteAccount'];
 export type DescribedTopic = components['schemas']['DescribedTopic'];
 export type DirectFoundPage = components['schemas']['DirectFoundPage'];
 export type EmailChange = components['schemas']['EmailChange'];
+export type EmailChangeState = components['schemas']['EmailChangeState'];
 export type EmailConfirmation = components['schemas']['EmailConfirmation'];
 export type EmailPolicy = components['schemas']['EmailPolicy'];
 export type EmailResumed = components['schemas']['EmailResumed'];
@@ -3776,6 +3815,75 @@ export interface operations {
                     "RateLimit-Policy"?: string;
                     /** @description How the caller stands: how many more at once (r), and seconds until there is one more (t). */
                     RateLimit?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable. */
+            503: {
+                headers: {
+                    /** @description Seconds to wait. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gateway Timeout. */
+            504: {
+                headers: {
+                    /** @description Seconds to wait. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    emailChangeState: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The address and when its link ends, or null for both. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EmailChangeState"];
+                };
+            };
+            /** @description Unauthorized. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found. */
+            404: {
+                headers: {
                     [name: string]: unknown;
                 };
                 content: {

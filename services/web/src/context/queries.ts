@@ -77,6 +77,10 @@ export const emailQuery = (api: Api) =>
     refetchInterval: 300_000,
   });
 
+/** Which new address awaits its confirmation. */
+export const emailChangeQuery = (api: Api) =>
+  queryOptions({ queryKey: ["emailChange"], queryFn: () => data(api.GET("/api/v1/me/email/change")) });
+
 /** Whether nobody can send to the user any more; read again with each hundred that are unread. */
 export const inboxFullQuery = (api: Api, unread: number) =>
   queryOptions({

@@ -29,6 +29,15 @@ async def check(auth: RunningAuth, who: Principal, token: str) -> str:
     return str(answer.data["email"] if answer.status == 200 else answer.data["code"])
 
 
+async def awaited(auth: RunningAuth, who: Principal) -> str | None:
+    """The address that awaits its confirmation."""
+    answer = await auth.call("GET", "/me/email/change", as_=who)
+    assert answer.status == 200
+    assert (answer.data["email"] is None) == (answer.data["expires_at"] is None)
+    email: str | None = answer.data["email"]
+    return email
+
+
 async def test_an_address_counts_once_it_is_confirmed_by_its_own_account(database: str) -> None:
     async with running_auth(database) as auth:
         ada = await auth.signed_in(await auth.sign_up())
@@ -42,6 +51,7 @@ async def test_an_address_counts_once_it_is_confirmed_by_its_own_account(databas
         assert (foreign.status, foreign.data["code"]) == (400, "invalid_link")
         reset = (await auth.call("POST", "/password-resets", {"email": "ada@example.org"})).data["token"]
         verify = (await auth.call("POST", "/me/verification", as_=ada)).data["token"]
+        assert [await awaited(auth, who) for who in (ada, mallory)] == [NEW, None]
         assert [await check(auth, who, token) for who in (ada, ada, mallory)] == [NEW, NEW, "invalid_link"]
         opened = {"kind": "email_change", "token": token}
         assert (await auth.call("POST", "/links/check", opened)).status == 204
@@ -52,6 +62,7 @@ async def test_an_address_counts_once_it_is_confirmed_by_its_own_account(databas
         done = next(answer.data for answer in answers if answer.status == 200)
         assert (done["user"]["email"], done["user"]["email_verified"], done["previous"]) == (NEW, True, "")
         assert await check(auth, ada, token) == "invalid_link"
+        assert await awaited(auth, ada) is None
         assert [(await auth.call("POST", "/links/check", one)).status for one in (opened, proof)] == [400, 400]
         old = {"token": reset, "new_password": "something quite new"}
         assert (await auth.call("POST", "/password-resets/complete", old)).status == 400, "a link to the old address"
@@ -105,13 +116,18 @@ async def test_a_confirmation_ends_by_time_by_a_newer_wish_and_by_a_new_password
         ada = await auth.signed_in(await auth.sign_up())
         late = (await wish(auth, ada)).data["token"]
         auth.clock.move(hours=24)
+        assert await awaited(auth, ada) is None
         assert (await confirm(auth, ada, late)).status == 400
         first = (await wish(auth, ada)).data["token"]
         second = (await wish(auth, ada, "other@example.org")).data["token"]
+        assert await awaited(auth, ada) == "other@example.org"
         assert (await confirm(auth, ada, first)).status == 400
         change = {"current_password": PASSWORD, "new_password": "a new horse battery"}
         assert (await auth.call("PUT", "/me/password", change, as_=ada)).status == 200
         assert (await confirm(auth, ada, second)).status == 400, "an intruder's wish ends with their password"
+        assert await awaited(auth, ada) is None
+        machine = Principal(id="system:serviceaccount:shop:cart")
+        assert (await auth.call("GET", "/me/email/change", as_=machine)).status == 404
 
 
 async def test_a_name_is_changed_by_its_user_alone(database: str) -> None:

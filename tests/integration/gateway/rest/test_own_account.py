@@ -135,8 +135,13 @@ async def test_a_new_address_is_proved_first_and_the_old_one_is_told(stack: Stac
 
     await until(refused, "the old address is refused")
     box.rcpt.clear()
+    nothing = {"email": None, "expires_at": None}
+    assert await stack.ok("GET", "/me/email/change", ada) == nothing
     wish = {"email": "ada@new.example", "password": PASSWORD}
     assert (await stack.call("PUT", "/me/email", ada, json=wish)).status == 202
+    awaited = await stack.ok("GET", "/me/email/change", ada)
+    assert (awaited["email"], awaited["expires_at"] is None) == ("ada@new.example", False)
+    assert await stack.ok("GET", "/me/email/change", bob) == nothing, "it is told to nobody else"
     token = token_in(await mail_to(box, "ada@new.example", "Confirm your new email address"), "confirm-email")
     told = await mail_to(box, ADA, "Your account is to get another email address")
     assert "ada@new.example" in told
@@ -147,6 +152,7 @@ async def test_a_new_address_is_proved_first_and_the_old_one_is_told(stack: Stac
         assert (await stack.call("POST", path, bob, json={"token": token})).code == "invalid_link"
     user = await stack.ok("POST", "/me/email/confirm", ada, json={"token": token})
     assert (user["email"], user["email_verified"]) == ("ada@new.example", True)
+    assert await stack.ok("GET", "/me/email/change", ada) == nothing
     assert "ada@new.example" in await mail_to(box, ADA, "Your email address was changed")
     await mail_to(box, "ada@new.example", "[t] held")
     assert (await stack.ok("GET", "/me/email", ada))["state"] == "on", "the refusals were of the old address"

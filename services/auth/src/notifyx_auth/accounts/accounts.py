@@ -19,6 +19,7 @@ from notifyx_common.contracts.accounts import (
     AwaitedEmail,
     ChangedEmail,
     EmailChangeCall,
+    EmailChangeState,
     EmailConfirmation,
     LinkCheck,
     NewPassword,
@@ -108,6 +109,11 @@ class Accounts:
                 lifetime=timedelta(hours=self.settings.email_change_hours),
                 now=self.clock.now(),
             )
+
+    async def email_change_state(self, caller: Principal) -> EmailChangeState:
+        """Return the address that awaits its confirmation."""
+        async with self.database.guard():
+            return await email_changes.state(caller, self.clock.now())
 
     async def check_email(self, caller: Principal, wanted: EmailConfirmation) -> AwaitedEmail:
         """Return the address whose link this is."""

@@ -19,8 +19,8 @@ from notifyx_auth.base.errors import EmailTaken, InvalidLink
 from notifyx_auth.base.models import EmailChange, User
 from notifyx_auth.base.secret_formats import digest, email_key
 from notifyx_auth.sessions.password_check import PasswordCheck, lock_checked
-from notifyx_auth.users.users import invalid_email, lock, to_response
-from notifyx_common.contracts.accounts import AwaitedEmail, ChangedEmail, PendingEmail
+from notifyx_auth.users.users import by_id, invalid_email, lock, to_response
+from notifyx_common.contracts.accounts import AwaitedEmail, ChangedEmail, EmailChangeState, PendingEmail
 from notifyx_common.database import CONNECTION
 from notifyx_common.errors import InvalidRequest
 from notifyx_common.logs import get_logger
@@ -75,6 +75,12 @@ async def check(caller: Principal, token: str, *, managed: str, now: datetime) -
     Raises :class:`InvalidLink`, :class:`ManagedAccount` and :class:`Forbidden`.
     """
     return AwaitedEmail(email=(await _open_change(await own_account(caller, managed), token, now)).email)
+
+
+async def state(caller: Principal, now: datetime) -> EmailChangeState:
+    """Return the address that ``caller`` has asked for and not confirmed. Raises :class:`NotFound` for no user."""
+    row = await EmailChange.get_or_none(user=await by_id(caller.id), expires_at__gt=now)
+    return EmailChangeState() if row is None else EmailChangeState(email=row.email, expires_at=row.expires_at)
 
 
 async def confirm(

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import shlex
 from typing import Annotated
 
 import typer
 
 from notifyx.cli.options import DEFAULT_URL, Format, Output, Url
-from notifyx.cli.output import Writer
+from notifyx.cli.output import Writer, moment
 from notifyx.cli.prompts import hidden, new_password, prompt
 from notifyx.cli.session import client, run
+from notifyx.errors import Forbidden, NotFound
+from notifyx.models import EmailChange
 
 
 def show(url: Url = DEFAULT_URL, output: Output = Format.text) -> None:
@@ -17,12 +21,29 @@ def show(url: Url = DEFAULT_URL, output: Output = Format.text) -> None:
 
     async def work(writer: Writer) -> None:
         async with client(url) as notifyx:
-            user = await notifyx.me()
+            user, change = await notifyx.me(), EmailChange()
+            with contextlib.suppress(Forbidden, NotFound):  # a key of some topics, or an older deployment
+                change = await notifyx.account.email_change()
         verified = "verified" if user.email_verified else "not verified"
         text = f"Name   {user.name or 'none'}\nEmail  {user.email} ({verified})\nRole   {user.role}\nId     {user.id}"
-        writer.result(user.model_dump(mode="json"), text)
+        writer.result(
+            {**user.model_dump(mode="json"), "new_email": change.model_dump(mode="json") if change.email else None},
+            text + describe_change(change),
+        )
 
     run(output, work)
+
+
+def describe_change(change: EmailChange) -> str:
+    """Return the lines about a new address that awaits its confirmation; empty without one."""
+    if change.email is None:
+        return ""
+    until = "" if change.expires_at is None else f" until {moment(change.expires_at)}"
+    return (
+        f"\n\nThe new address {change.email} awaits its confirmation{until}: open the link in the mail to it, signed "
+        f"in. For another mail: notifyx account set-email {shlex.quote(change.email)}. Without a confirmation, your "
+        "address stays as it is."
+    )
 
 
 def set_name(

@@ -102,6 +102,13 @@ class AwaitedEmail(Model):
     email: str
 
 
+class EmailChangeState(Model):
+    """The address that awaits its confirmation, and when its link ends; both ``None`` if there is none."""
+
+    email: str | None = None
+    expires_at: datetime | None = None
+
+
 class ChangedEmail(Model):
     """The user with the new address, and the one before; empty if that was never verified."""
 
@@ -134,6 +141,11 @@ SET_PROFILE = Call("PATCH", f"{V1}/me", Profile, User, caller="principal", idemp
 REQUEST_EMAIL_CHANGE = Call(
     "PUT", f"{V1}/me/email", EmailChangeCall, PendingEmail, caller="principal", idempotent=False, status=202
 )
+EMAIL_CHANGE_STATE: Call[None, EmailChangeState] = Call(
+    "GET", f"{V1}/me/email/change", type(None), EmailChangeState, caller="principal"
+)
+"""Raises 404 for a principal that is not a user; auth of the previous release does for everybody."""
+
 CONFIRM_EMAIL_CHANGE = Call("POST", f"{V1}/me/email/confirm", EmailConfirmation, ChangedEmail, caller="principal")
 """Raises 409 ``email_taken``."""
 

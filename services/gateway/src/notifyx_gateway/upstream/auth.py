@@ -74,6 +74,10 @@ class Auth:
         call = accounts.EmailChangeCall(wanted, principal.session or "")
         return await self._client.send(accounts.REQUEST_EMAIL_CHANGE, call, principal=principal)
 
+    async def email_change_state(self, principal: Principal) -> accounts.EmailChangeState:
+        """Return the address of the caller's that awaits its confirmation."""
+        return await self._client.send(accounts.EMAIL_CHANGE_STATE, None, principal=principal)
+
     async def confirm_email_change(
         self, principal: Principal, wanted: accounts.EmailConfirmation
     ) -> accounts.ChangedEmail:

@@ -27,7 +27,7 @@ function Confirmation({ opened }: { opened: OpenedLink }) {
     onSuccess: async () => {
       // The access token says the old address; nothing is lost where it is renewed later.
       await session.renew().catch(() => undefined);
-      await Promise.all([changed("me"), changed("email")]);
+      await Promise.all([changed("me"), changed("email"), changed("emailChange")]);
     },
   });
   const ended = link.state === "ended" || isEnded(confirm.error);

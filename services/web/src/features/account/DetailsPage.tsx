@@ -1,13 +1,14 @@
 import "@mantine/core/styles/PasswordInput.css";
 import { Alert, Badge, Button, PasswordInput, TextInput } from "@mantine/core";
-import { useMutation } from "@tanstack/react-query";
+import { useMutation, useQuery } from "@tanstack/react-query";
 import { type FormEvent, type ReactNode, useState } from "react";
 import { data } from "@/api/client";
 import { notify } from "@/components/notify";
 import { Problem } from "@/components/Problem";
-import { useChanged } from "@/context/queries";
+import { emailChangeQuery, useChanged } from "@/context/queries";
 import { useOwn, useServices } from "@/context/services";
 import classes from "@/features/topics/TopicSettings.module.css";
+import { fullTime } from "@/model/text";
 import { AccountPart } from "./AccountPart";
 import { awaitsConfirmation } from "./emailChange";
 import { LEAST_PASSWORD, MOST_PASSWORD } from "./entry";
@@ -66,26 +67,31 @@ function Name() {
 function Email() {
   const { user } = useOwn();
   const { api, config } = useServices();
+  const changed = useChanged();
+  const change = useQuery(emailChangeQuery(api)).data;
   const [email, setEmail] = useState("");
   const [password, setPassword] = useState("");
   const [asked, setAsked] = useState("");
-  const change = useMutation({
+  const save = useMutation({
     mutationFn: () => api.PUT("/api/v1/me/email", { body: { email: email.trim(), password } }),
-    onSuccess: () => {
+    onSuccess: async () => {
       setAsked(email.trim());
       setEmail("");
       setPassword("");
+      await changed("emailChange");
     },
   });
-  const wrong = problemsOf(change.error, ["email", "password"]);
+  const wrong = problemsOf(save.error, ["email", "password"]);
+  // What was asked for here, where the server does not say what awaits its confirmation.
+  const awaited = change === undefined ? asked : (change.email ?? "");
   return (
     <Form
       title="Email"
       action="Change email"
       general={wrong.general}
-      busy={change.isPending}
+      busy={save.isPending}
       disabled={config.email === false}
-      onSubmit={() => change.mutate()}
+      onSubmit={() => save.mutate()}
     >
       <p className={classes.hint}>
         {user.email}{" "}
@@ -98,9 +104,11 @@ function Email() {
           ? "The new address gets a mail with a link. Open the link while you are signed in and confirm: your address changes then."
           : "This deployment does not send email at present, so a new address cannot be confirmed."}
       </p>
-      {awaitsConfirmation(asked, user.email) && (
+      {awaitsConfirmation(awaited, user.email) && (
         <Alert color="teal" role="status">
-          A mail is on its way to {asked}. Your address stays {user.email} until you confirm with its link.
+          A mail was sent to <bdi>{awaited}</bdi>. Your address stays <bdi>{user.email}</bdi> until you confirm with its
+          link{change?.expires_at != null && `, which works until ${fullTime(change.expires_at)}`}. For another mail,
+          enter the address again; without a confirmation, nothing changes.
         </Alert>
       )}
       <TextInput

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from notifyx_common.contracts.accounts import (
     AwaitedEmail,
     EmailChange,
+    EmailChangeState,
     EmailConfirmation,
     LinkCheck,
     NewPassword,
@@ -202,6 +203,13 @@ OPERATIONS: tuple[Operation, ...] = (
         {JSON: EmailChange}, scope="manage",
         description="The address changes once the link in the mail is opened and confirmed. The answer is the same "
         "whether another account has that address; the mail to it says so.",
+    ),
+    Operation(
+        "GET", "/api/v1/me/email/change", "emailChangeState", "Which new address awaits its confirmation", "Accounts",
+        {200: ("The address and when its link ends, or null for both.", JSON, EmailChangeState)}, (403, 404, 503),
+        scope="read",
+        description="Another `PUT /me/email` has a mail sent again, and its link takes the place of the one before. "
+        "Without a confirmation the link ends, and nothing changes.",
     ),
     Operation(
         "POST", "/api/v1/me/email/check", "checkNewEmail", "Which address a link would give", "Accounts",

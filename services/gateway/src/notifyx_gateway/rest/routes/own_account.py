@@ -134,6 +134,10 @@ def own_account_routes(
         request_auth.record("email_change_requested", "succeeded", subject=pending.email)
         return Response(status=202)
 
+    @blueprint.get("/me/email/change")
+    async def email_change() -> Response:
+        return json_response(await auth.email_change_state(await request_auth.unrestricted_principal("read")))
+
     @blueprint.post("/me/email/check")
     async def check_email() -> Response:
         principal = await request_auth.principal("manage")
