@@ -204,6 +204,7 @@ async def test_direct_notifications_reach_a_user_by_id_and_by_email(stack: Stack
     ]  # fmt: skip
     eve = await stack.person("eve")
     assert await stack.ok("GET", f"/me/threads/{bob_id}", eve) == {"items": [], "next": None, "name": None}
+    assert await stack.ok("GET", "/me/threads/deleted", eve) == {"items": [], "next": None, "name": None}
     nobody = await stack.call("GET", f"/me/threads/{uuid4()}", eve)
     assert (nobody.status, nobody.code) == (404, "user_not_found")
     for email in ("bob@example.com", "nobody@example.com"):
