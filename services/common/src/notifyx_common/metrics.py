@@ -40,7 +40,7 @@ CATALOGUE: tuple[Metric, ...] = (
         "notifyx_http_requests_total",
         "counter",
         ("service", "route", "method", "status"),
-        "HTTP requests answered",
+        "HTTP requests answered; a method that no path takes is other",
     ),
     Metric(
         "notifyx_http_request_seconds",
