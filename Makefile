@@ -18,7 +18,7 @@ MEMBERS := $(wildcard services/*/pyproject.toml) operator/pyproject.toml
 SOURCES := $(patsubst %pyproject.toml,%src,$(MEMBERS))
 
 # Processes that run tests, for two cores: each waits for a part of its time, until something is noticed or is due.
-WORKERS := 6
+WORKERS := 8
 # And for tests in a browser, each with a platform: one a group of them.
 BROWSERS := 4
 # A run of all tests measures their coverage, where the tree can be written.
