@@ -58,11 +58,17 @@ class Principal(BaseModel):
         """
         return self.role == "admin" or self.kind in ("service_account", "system")
 
+    @property
+    def verified_email(self) -> str:
+        """The address by which allow-lists may name the caller, in lower case; empty where there is none."""
+        return self.email.lower() if self.email_verified and self.email is not None else ""
+
     def matches_grant(self, entry: str) -> bool:
         """Return whether a grant (user id, ServiceAccount name, or *verified* email) names this caller."""
         if entry == self.id:
             return True
-        return self.email_verified and self.email is not None and entry.lower() == self.email.lower()
+        email = self.verified_email
+        return email != "" and entry.lower() == email
 
     def require_scope(self, scope: Scope, topic: str | None = None) -> None:
         """Raise :class:`Forbidden` unless the credential carries ``scope`` (and, if given, covers ``topic``)."""

@@ -16,7 +16,7 @@ from notifyx_common.principal import Principal
 from notifyx_store.log.history import MAX_SEQ, history_json
 from notifyx_store.log.unread import FIRST_SEQ
 from notifyx_store.topics.permissions import check_log
-from notifyx_store.topics.rows import columns_for, topic_row, verified_email
+from notifyx_store.topics.rows import columns_for, topic_row
 
 _FOUND = """
 SELECT n.seq, n.payload FROM notifications n
@@ -64,7 +64,7 @@ async def read_log_pages(
         [item.limit for item in items],
         MAX_SHARED_BYTES,
         [principal.id for principal, _ in wanted],
-        [verified_email(principal) for principal, _ in wanted],
+        [principal.verified_email for principal, _ in wanted],
     )
     return [_page(principal, item, row) for (principal, item), row in zip(wanted, rows, strict=True)]
 

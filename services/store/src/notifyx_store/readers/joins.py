@@ -14,7 +14,7 @@ from notifyx_store.base.context import StoreContext
 from notifyx_store.base.errors import topic_not_found
 from notifyx_store.log.unread import EXPIRED, FIRST_SEQ, UNREAD, missing_after
 from notifyx_store.topics.permissions import TopicRow, check_read
-from notifyx_store.topics.rows import columns_for, create_inboxes, topic_row, verified_email
+from notifyx_store.topics.rows import columns_for, create_inboxes, topic_row
 from notifyx_topics.names import inbox_topic
 
 # Of the gaps after "since", that which it is in ends where the reader goes on; nobody was given the seqs of the others.
@@ -67,7 +67,7 @@ async def join(context: StoreContext, data: Any) -> list[Any]:
     async with context.pool.acquire() as connection:
         # One statement for the whole batch: after the loss of a gateway, all of its clients join at once.
         users = [batch.principals[item.p].id for _, item in items]
-        emails = [verified_email(batch.principals[item.p]) for _, item in items]
+        emails = [batch.principals[item.p].verified_email for _, item in items]
         wanted = ([item.topic for _, item in items], users, [item.since for _, item in items], emails)
         rows = await connection.fetch(JOIN_QUERY, *wanted)
         own = {inbox_topic(user) for user in users}

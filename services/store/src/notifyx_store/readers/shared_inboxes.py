@@ -19,7 +19,7 @@ from notifyx_store.log.unread import EXPIRED, UNREAD
 from notifyx_store.readers.inbox import Shown, shown_to, standing
 from notifyx_store.readers.inbox_cursor import InboxCursor, position_after
 from notifyx_store.readers.inbox_pages import joined_page
-from notifyx_store.topics.rows import columns_for, topic_row, verified_email
+from notifyx_store.topics.rows import columns_for, topic_row
 
 MAX_SUBSCRIPTIONS = 100
 """Subscriptions of a user whose pages are read with those of others."""
@@ -116,12 +116,12 @@ async def read_inbox_pages(
     ``None`` stands for what is to be asked for alone. ``max_unread`` notifications fill a user's inbox topic.
     """
     subscribed: dict[tuple[str, str], list[Shown]] = defaultdict(list)
-    callers = sorted({(principal.id, verified_email(principal)) for principal, _ in wanted})
+    callers = sorted({(principal.id, principal.verified_email) for principal, _ in wanted})
     users, emails = [user for user, _ in callers], [email for _, email in callers]
     for row in await connection.fetch(SUBSCRIBED_QUERY, users, MAX_SUBSCRIPTIONS + 1, emails):
         subscribed[row["user_id"], row["email"]].append((row, topic_row(row)))
     requests = [
-        _request(principal, item, subscribed[principal.id, verified_email(principal)]) for principal, item in wanted
+        _request(principal, item, subscribed[principal.id, principal.verified_email]) for principal, item in wanted
     ]
     rows = iter(await _read(connection, [request for request in requests if request is not None]))
     return [None if request is None else _page(request, next(rows), max_unread) for request in requests]

@@ -155,15 +155,14 @@ def is_granted(principal: Principal, grants: Iterable[str]) -> bool:
 
 def grants_of(principal: Principal) -> list[str]:
     """Return the allow-list entries that match the caller, as :func:`normalise` writes them."""
-    names = [ANYONE, principal.id]
-    if principal.email_verified and principal.email is not None:
-        names.append(principal.email.lower())
-    return names
+    email = principal.verified_email
+    return [ANYONE, principal.id, email] if email else [ANYONE, principal.id]
 
 
 def email_identity(principal: Principal) -> str:
     """Return the hash of the caller's verified email, else ``""``: allow-lists that name it are applied later, too."""
-    return email_hash(principal.email) if principal.email_verified and principal.email is not None else ""
+    email = principal.verified_email
+    return email_hash(email) if email else ""
 
 
 def email_hash(email: str) -> str:

@@ -46,8 +46,6 @@ _READ = f"SELECT {', '.join(COLUMNS)} FROM topics WHERE name = ANY($1::text[]) A
 STATE = "ROW(name, kind, visibility, creators, publishers, readers, paused, updated_at)::text"
 """All that decides who may publish to a topic, and its version, as one value that can be compared."""
 
-# Of LIMIT PostgreSQL expects a tenth of the ten names that it takes an array for: so it keeps the plan, instead of
-# planning each small batch anew.
 _FEW = f"{' + '.join(f'cardinality({one})' for one in LISTS)} <= {FEW_GRANTS}"
 _LOCKED = ", ".join(
     f"CASE WHEN {_FEW} THEN {one} ELSE ARRAY(SELECT unnest({one}) INTERSECT SELECT unnest($2::text[])) END AS {one}"
@@ -55,6 +53,9 @@ _LOCKED = ", ".join(
     else one
     for one in COLUMNS
 )
+
+# Of LIMIT PostgreSQL expects a tenth of the ten names that it takes an array for: so it keeps the plan, instead of
+# planning each small batch anew.
 LOCK_TOPICS = f"""
 SELECT {_LOCKED}, {_FEW} AS whole, CASE WHEN {_FEW} THEN {STATE} ELSE '' END AS state
 FROM (SELECT * FROM unnest($1::text[]) LIMIT cardinality($1::text[])) AS wanted(name) JOIN topics USING (name)
@@ -155,11 +156,6 @@ async def topic_for(connection: asyncpg.Connection, principal: Principal, name: 
     principal.require_scope("read", name)
     topics = await read_or_create(connection, [name], [principal], now)
     return topics.get(name) or await read_topic(connection, name)
-
-
-def verified_email(principal: Principal) -> str:
-    """Return the address by which lists may name the caller, in lower case; empty if there is none."""
-    return principal.email.lower() if principal.email_verified and principal.email is not None else ""
 
 
 def topic_row(row: asyncpg.Record, state: str = "", *, whole: bool = True) -> TopicRow:

@@ -38,7 +38,7 @@ def thread_routes(*, request_auth: RequestAuthenticator, store: Store, users: Us
             return await _with_names(found.content)
         async with store.page_turn(principal):
             page = await store.threads(principal, limit=limit, after=after)
-        names = await users.names([one.user for one in page.items if is_user_id(one.user) and one.user != DELETED])
+        names = await users.names([one.user for one in page.items if _is_person(one.user)])
         items = [{**one.model_dump(), "name": names.get(one.user, one.name)} for one in page.items]
         return json_response({"items": items, "next": page.next})
 
@@ -63,7 +63,7 @@ def thread_routes(*, request_auth: RequestAuthenticator, store: Store, users: Us
             page = await store.thread(principal, user, limit=limit, after=after)
         # Somebody without messages here is not named: else any id would tell whose it is.
         nothing = page.content.startswith(_NOTHING)
-        is_person = is_user_id(user) and user != DELETED
+        is_person = _is_person(user)
         if nothing and after is None and is_person and not await users.may_exist(user):
             raise _no_such_user()
         name = (await users.names([user])).get(user) if is_person and not nothing else None
@@ -72,6 +72,11 @@ def thread_routes(*, request_auth: RequestAuthenticator, store: Store, users: Us
         return Response(page.content[:-1] + b',"name":%b}' % orjson.dumps(name), content_type="application/json")
 
     return blueprint
+
+
+def _is_person(user: str) -> bool:
+    """Return whether a thread is that with a user, who has a name and may be asked for."""
+    return is_user_id(user) and user != DELETED
 
 
 def _no_such_user() -> NotFound:
