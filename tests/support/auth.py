@@ -13,7 +13,7 @@ from notifyx_auth.base.database import database_config
 from notifyx_auth.base.secret_formats import parse_refresh_token
 from notifyx_auth.base.settings import AuthSettings
 from notifyx_auth.service import Auth
-from notifyx_common.contracts.call import V1
+from notifyx_common.contracts.call import REPEATED_HEADER, V1
 from notifyx_common.principal import PRINCIPAL_HEADER, Principal
 from support.made_once import settings
 from support.patience import PATIENCE
@@ -78,8 +78,12 @@ class RunningAuth:
     auth: Auth
     clock: HandClock
 
-    async def call(self, method: str, path: str, body: Any = None, *, as_: Principal | None = None) -> Answer:
+    async def call(
+        self, method: str, path: str, body: Any = None, *, as_: Principal | None = None, repeated: bool = False
+    ) -> Answer:
         headers = {"Authorization": f"Bearer {INTERNAL_TOKEN}"}
+        if repeated:
+            headers[REPEATED_HEADER] = "1"
         if as_ is not None:
             headers[PRINCIPAL_HEADER] = as_.to_header()
         if as_ is not None and as_.session is not None and (method, path) in NEED_SESSION:

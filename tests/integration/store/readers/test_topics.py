@@ -8,6 +8,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from notifyx_common.contracts.call import REPEATED_HEADER
 from notifyx_common.principal import Principal, system_principal
 from support.patience import PATIENCE
 from support.store import StoreClient, user
@@ -59,6 +60,8 @@ async def test_a_topics_life(store: StoreClient) -> None:
     assert (paused["status"], paused["code"]) == (409, "topic_paused")
 
     assert (await store.call("DELETE", "/topics/news", BOB))[0] == 204
+    assert await refusal(store, "DELETE", "/topics/news", BOB) == (404, "topic_not_found")
+    assert (await store.call("DELETE", "/topics/news", BOB, headers={REPEATED_HEADER: "1"}))[0] == 204
     assert await refusal(store, "GET", "/topics/news", ANN) == (404, "topic_not_found")
     assert (await store.publish(ANN, {"topic": "news", "title": "x"}))[0]["code"] == "topic_not_found"
 

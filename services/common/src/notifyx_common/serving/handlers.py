@@ -3,6 +3,8 @@
 
 A handler receives and returns the types of the contract. The caller is checked before the request is read: which
 service it is, whether it may make this call, and whether it may speak for the principal that it names.
+
+A deletion that is sent again and finds nothing has succeeded: what it was to delete is gone.
 """
 
 from __future__ import annotations
@@ -13,10 +15,10 @@ from typing import Any, TypeVar, get_origin
 from pydantic import BaseModel
 from quart import Blueprint, Quart
 
-from notifyx_common.contracts.call import Call, Raw
+from notifyx_common.contracts.call import REPEATED_HEADER, Call, Raw
 from notifyx_common.contracts.callers import ServiceNotAllowed, may_speak_for
 from notifyx_common.contracts.requests import RequestReader, request_reader
-from notifyx_common.errors import Forbidden, InvalidRequest, UnsupportedMediaType
+from notifyx_common.errors import Forbidden, InvalidRequest, NotFound, UnsupportedMediaType
 from notifyx_common.principal import PRINCIPAL_HEADER
 from notifyx_common.serving.answers import answer
 from notifyx_common.serving.callers import calling_service, require_caller
@@ -59,7 +61,12 @@ def handle(
 
         async def view_without_answer(**parts: str) -> Reply:
             _check_caller(call)
-            await handler(await read(parts))
+            try:
+                await handler(await read(parts))
+            except NotFound:
+                # The request before, whose answer was lost, may have deleted it.
+                if call.method != "DELETE" or REPEATED_HEADER not in current_request().headers:
+                    raise
             return Reply(status=call.status, content_type=EMPTY, headers=headers or {})
 
         view_func = direct(view_without_answer if call.empty else view)
