@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 
@@ -13,11 +13,15 @@ from cluster.images.build import notifyx_images, peer_images
 from cluster.install import Installed, install, remove
 from cluster.kube import Kube
 from cluster.provider import Cluster, Image, NoCluster, Say, choose, running, wanted_provider
+from cluster.state import cluster_state
 
 ORDER = (
     "install", "access", "topics", "clients", "optional", "discovery", "scaling", "breakdowns", "upgrade", "backup",
     "uninstall",
 )  # fmt: skip
+
+
+CLUSTER = pytest.StashKey[tuple[Cluster, Kube]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -36,6 +40,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.get_closest_marker("timeout") is None:
             # What is built and started before the first test has deadlines of its own: from nothing it takes longer.
             item.add_marker(pytest.mark.timeout(600, func_only=True))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Add to the report of a failure how the cluster is at that moment."""
+    report = yield
+    if report.failed and CLUSTER in item.config.stash:
+        cluster, kube = item.config.stash[CLUSTER]
+        lines = [*cluster_state(kube), *cluster.last_errors()]
+        report.sections.append(("the cluster", "\n".join(lines) or "nothing is wrong with it"))
+    return report
 
 
 @pytest.fixture(scope="session")
@@ -87,8 +102,10 @@ def cluster(pytestconfig: pytest.Config, images: list[Image], stays: bool, say: 
 
 
 @pytest.fixture(scope="session")
-def kube(cluster: Cluster) -> Kube:
-    return Kube(cluster)
+def kube(cluster: Cluster, pytestconfig: pytest.Config) -> Kube:
+    kube = Kube(cluster)
+    pytestconfig.stash[CLUSTER] = cluster, kube
+    return kube
 
 
 @pytest.fixture(scope="session")

@@ -25,6 +25,9 @@ class ExistingCluster:
     def why_not(self, ability: str) -> str | None:
         return f"'{ability}' is tried on clusters that were made for the tests only"
 
+    def last_errors(self) -> list[str]:
+        return []
+
     def load(self, images: Sequence[Image], say: Say) -> None:
         say("images are pulled by the cluster itself; set NOTIFYX_CLUSTER_REGISTRY to where they were pushed")
 

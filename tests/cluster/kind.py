@@ -44,6 +44,9 @@ class KindCluster:
             return "a kind node that is disconnected comes back with another address, which no real node does"
         return None
 
+    def last_errors(self) -> list[str]:
+        return []
+
     def load(self, images: Sequence[Image], say: Say) -> None:
         for image in images:
             say(f"loading {image.name}")

@@ -58,6 +58,10 @@ class Cluster(Protocol):
         """
         ...
 
+    def last_errors(self) -> list[str]:
+        """The last errors that the daemons of the nodes logged, as far as they can be read from here."""
+        ...
+
     def load(self, images: Sequence[Image], say: Say) -> None:
         """Make images known to every node."""
         ...

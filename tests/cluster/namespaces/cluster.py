@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import sys
@@ -32,6 +33,9 @@ from support.helm import cache_folder
 NODES = ("node1", "node2", "node3")
 ADDONS = Path(__file__).parent / "addons"
 RECORD = "cluster.json"
+ERROR = re.compile(r"[EF]\d{4} |.*level=(error|fatal)")
+LAST_ERRORS = 3
+"""Lines of each log that are told."""
 
 
 class NamespaceCluster:
@@ -65,6 +69,14 @@ class NamespaceCluster:
     def why_not(self, ability: str) -> str | None:
         assert ability in ("power", "cut", "network-policy", "definitions")
         return None
+
+    def last_errors(self) -> list[str]:
+        said = []
+        for log in sorted(self._layout.logs.glob("*.log")):
+            # Daemons of Kubernetes begin a line with E or F for an error, containerd says level=error.
+            lines = [one for one in log.read_text(errors="replace").splitlines() if ERROR.match(one)]
+            said += [f"{log.stem}: {line[:300]}" for line in lines[-LAST_ERRORS:]]
+        return said
 
     def up(self, images: Sequence[Image], say: Say) -> None:
         """From nothing to ready nodes, DNS and ingress. Raises :class:`TimedOut` or :class:`CommandFailed`."""
