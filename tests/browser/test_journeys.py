@@ -129,6 +129,17 @@ async def test_a_forgotten_password_and_a_new_address(browser: Browser, platform
         await page.goto(link)
         await expect(ended).to_contain_text("This link does not work: it was used already")
         await expect(page).to_have_url(f"{platform.gateway}/confirm-email")
+        await page.goto(f"{platform.gateway}/account/details")
+        await form.get_by_label("New email").fill("finn@third.example")
+        await form.get_by_label("Current password", exact=True).fill("something quite new")
+        await form.get_by_role("button", name="Change email").click()
+        await form.get_by_role("button", name="Keep my address").click()
+        await expect(form.get_by_role("status")).to_have_count(0)
+        await page.reload()
+        await expect(form.get_by_role("button", name="Change email")).to_be_visible()
+        await expect(form.get_by_role("status")).to_have_count(0)
+        await page.goto(await link_in_mail(platform, "finn@third.example", "Confirm your new email address"))
+        await expect(ended).to_contain_text("This link does not work")
 
 
 async def test_from_nothing_to_an_email(browser: Browser, platform: Platform) -> None:

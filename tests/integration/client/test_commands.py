@@ -136,6 +136,9 @@ async def test_an_account_changes_and_a_forgotten_password_is_set(
     assert (await shell.json("account", "show"))["new_email"]["email"] == f"new.{email}"
     shown = (await shell.run("account", "show")).out
     assert f"The new address new.{email} awaits its confirmation until 20" in shown
+    assert (await shell.run("account", "cancel-email")).out.startswith(f"Your address stays {email}.")
+    assert (await shell.json("account", "show"))["new_email"] is None
+    assert (await shell.run("account", "cancel-email", code=Exit.REFUSED)).err.startswith("notifyx: No new address")
     await shell.run("reset-password", code=Exit.USAGE)
     assert "If there is an account" in (await shell.run("reset-password", "--email", "nobody@example.com")).out
     await shell.run("reset-password", "--email", email)

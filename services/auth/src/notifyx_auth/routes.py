@@ -88,6 +88,10 @@ def _add_accounts(app: Quart, own: Accounts) -> None:
     async def email_change_state(_: None) -> accounts.EmailChangeState:
         return await own.email_change_state(caller())
 
+    @handle(app, accounts.CANCEL_EMAIL_CHANGE)
+    async def cancel_email_change(_: None) -> None:
+        await own.cancel_email_change(caller())
+
     @handle(app, accounts.CHECK_LINK)
     async def check_link(wanted: accounts.LinkCheck) -> None:
         await own.check_link(wanted)

@@ -50,6 +50,10 @@ class Account:
         """Return the new address that awaits its confirmation."""
         return parse_answer(EmailChange, await self._send("GET", "/me/email/change"))
 
+    async def cancel_email_change(self) -> None:
+        """End the link to that address. Raises :class:`~notifyx.errors.NotFound` where none awaits a confirmation."""
+        await self._send("DELETE", "/me/email/change")
+
     async def set_password(self, current: str, new: str) -> None:
         """Change the password; the other sessions end."""
         body = {"current_password": current, "new_password": new}

@@ -130,6 +130,25 @@ async def test_a_confirmation_ends_by_time_by_a_newer_wish_and_by_a_new_password
         assert (await auth.call("GET", "/me/email/change", as_=machine)).status == 404
 
 
+async def test_who_keeps_the_address_ends_the_link_and_gets_no_mail_sooner(database: str) -> None:
+    async with running_auth(database) as auth:
+        ada = await auth.signed_in(await auth.sign_up())
+        mallory = await auth.signed_in(await auth.sign_up("mallory@example.org"))
+        token = (await wish(auth, ada)).data["token"]
+        for who, status in ((mallory, 404), (ada.model_copy(update={"kind": "api_key", "key_id": "k"}), 403)):
+            assert (await auth.call("DELETE", "/me/email/change", as_=who)).status == status
+        assert await check(auth, ada, token) == NEW
+        assert (await auth.call("DELETE", "/me/email/change", as_=ada)).status == 204
+        assert (await auth.call("DELETE", "/me/email/change", as_=ada)).status == 404
+        assert await awaited(auth, ada) is None
+        assert await check(auth, ada, token) == "invalid_link"
+        assert (await confirm(auth, ada, token)).status == 400
+        body = {"email": NEW, "password": PASSWORD}
+        again = await auth.call("PUT", "/me/email", body, as_=ada)
+        assert again.status == 429, "or another's mailbox could be filled by asking and keeping"
+        assert (await wish(auth, ada)).status == 202, "two minutes later"
+
+
 async def test_a_name_is_changed_by_its_user_alone(database: str) -> None:
     async with running_auth(database) as auth:
         ada = await auth.sign_up()

@@ -142,6 +142,7 @@ async def test_a_new_address_is_proved_first_and_the_old_one_is_told(stack: Stac
     awaited = await stack.ok("GET", "/me/email/change", ada)
     assert (awaited["email"], awaited["expires_at"] is None) == ("ada@new.example", False)
     assert await stack.ok("GET", "/me/email/change", bob) == nothing, "it is told to nobody else"
+    assert (await stack.call("DELETE", "/me/email/change", bob)).status == 404, "nor ended by anybody else"
     token = token_in(await mail_to(box, "ada@new.example", "Confirm your new email address"), "confirm-email")
     told = await mail_to(box, ADA, "Your account is to get another email address")
     assert "ada@new.example" in told

@@ -115,6 +115,11 @@ class Accounts:
         async with self.database.guard():
             return await email_changes.state(caller, self.clock.now())
 
+    async def cancel_email_change(self, caller: Principal) -> None:
+        """End the link to the address that awaits its confirmation."""
+        async with self.database.guard():
+            await email_changes.cancel(caller, managed=self.settings.admin_email, now=self.clock.now())
+
     async def check_email(self, caller: Principal, wanted: EmailConfirmation) -> AwaitedEmail:
         """Return the address whose link this is."""
         async with self.database.guard():

@@ -22,7 +22,7 @@ from notifyx_auth.sessions.password_check import PasswordCheck, lock_checked
 from notifyx_auth.users.users import by_id, invalid_email, lock, to_response
 from notifyx_common.contracts.accounts import AwaitedEmail, ChangedEmail, EmailChangeState, PendingEmail
 from notifyx_common.database import CONNECTION
-from notifyx_common.errors import InvalidRequest
+from notifyx_common.errors import InvalidRequest, NotFound
 from notifyx_common.logs import get_logger
 from notifyx_common.principal import Principal
 
@@ -81,6 +81,17 @@ async def state(caller: Principal, now: datetime) -> EmailChangeState:
     """Return the address that ``caller`` has asked for and not confirmed. Raises :class:`NotFound` for no user."""
     row = await EmailChange.get_or_none(user=await by_id(caller.id), expires_at__gt=now)
     return EmailChangeState() if row is None else EmailChangeState(email=row.email, expires_at=row.expires_at)
+
+
+async def cancel(caller: Principal, *, managed: str, now: datetime) -> None:
+    """End the link to the address that ``caller`` has asked for.
+
+    It goes on to count for the pace of further mails. Raises :class:`NotFound` where none awaits its confirmation,
+    :class:`ManagedAccount` and :class:`Forbidden`.
+    """
+    found = await own_account(caller, managed)
+    if not await EmailChange.filter(user=found, expires_at__gt=now).update(expires_at=now):
+        raise NotFound("No new address awaits your confirmation.")
 
 
 async def confirm(

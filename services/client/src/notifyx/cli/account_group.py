@@ -11,6 +11,7 @@ for command in (
     own_account.show,
     own_account.set_name,
     own_account.set_email,
+    own_account.cancel_email,
     own_account.set_password,
     account_data.export,
     account_data.delete,

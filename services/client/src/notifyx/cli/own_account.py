@@ -41,8 +41,8 @@ def describe_change(change: EmailChange) -> str:
     until = "" if change.expires_at is None else f" until {moment(change.expires_at)}"
     return (
         f"\n\nThe new address {change.email} awaits its confirmation{until}: open the link in the mail to it, signed "
-        f"in. For another mail: notifyx account set-email {shlex.quote(change.email)}. Without a confirmation, your "
-        "address stays as it is."
+        f"in. For another mail: notifyx account set-email {shlex.quote(change.email)}. To keep your address: notifyx "
+        "account cancel-email."
     )
 
 
@@ -75,6 +75,18 @@ def set_email(
             {"email": email, "changed": False},
             f"A mail is on its way to {email}. Open its link, signed in, to change your address.",
         )
+
+    run(output, work)
+
+
+def cancel_email(url: Url = DEFAULT_URL, output: Output = Format.text) -> None:
+    """Keep your address: the link in the mail to the new one ends."""
+
+    async def work(writer: Writer) -> None:
+        async with client(url) as notifyx:
+            await notifyx.account.cancel_email_change()
+            email = (await notifyx.me()).email
+        writer.result({"email": email}, f"Your address stays {email}. The link in the mail has ended.")
 
     run(output, work)
 

@@ -146,6 +146,10 @@ EMAIL_CHANGE_STATE: Call[None, EmailChangeState] = Call(
 )
 """Raises 404 for a principal that is not a user; auth of the previous release does for everybody."""
 
+CANCEL_EMAIL_CHANGE: Call[None, None] = Call(
+    "DELETE", f"{V1}/me/email/change", type(None), type(None), caller="principal", status=204
+)
+
 CONFIRM_EMAIL_CHANGE = Call("POST", f"{V1}/me/email/confirm", EmailConfirmation, ChangedEmail, caller="principal")
 """Raises 409 ``email_taken``."""
 

@@ -78,6 +78,10 @@ class Auth:
         """Return the address of the caller's that awaits its confirmation."""
         return await self._client.send(accounts.EMAIL_CHANGE_STATE, None, principal=principal)
 
+    async def cancel_email_change(self, principal: Principal) -> None:
+        """End the link to that address. Raises :class:`~notifyx_common.errors.NotFound` where there is none."""
+        await self._client.send(accounts.CANCEL_EMAIL_CHANGE, None, principal=principal)
+
     async def confirm_email_change(
         self, principal: Principal, wanted: accounts.EmailConfirmation
     ) -> accounts.ChangedEmail:

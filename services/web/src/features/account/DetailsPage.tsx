@@ -81,6 +81,15 @@ function Email() {
       await changed("emailChange");
     },
   });
+  const cancel = useMutation({
+    mutationFn: () => data(api.DELETE("/api/v1/me/email/change")),
+    onSuccess: () => notify("Your address stays as it is. The link in the mail has ended."),
+    // It may have been confirmed, or have ended: then there is nothing to cancel.
+    onSettled: async () => {
+      setAsked("");
+      await Promise.all([changed("emailChange"), changed("me")]);
+    },
+  });
   const wrong = problemsOf(save.error, ["email", "password"]);
   // What was asked for here, where the server does not say what awaits its confirmation.
   const awaited = change === undefined ? asked : (change.email ?? "");
@@ -108,9 +117,15 @@ function Email() {
         <Alert color="teal" role="status">
           A mail was sent to <bdi>{awaited}</bdi>. Your address stays <bdi>{user.email}</bdi> until you confirm with its
           link{change?.expires_at != null && `, which works until ${fullTime(change.expires_at)}`}. For another mail,
-          enter the address again; without a confirmation, nothing changes.
+          enter the address again.
+          <div>
+            <Button size="xs" variant="default" mt="xs" loading={cancel.isPending} onClick={() => cancel.mutate()}>
+              Keep my address
+            </Button>
+          </div>
         </Alert>
       )}
+      <Problem error={cancel.error} />
       <TextInput
         label="New email"
         type="email"

@@ -212,6 +212,10 @@ OPERATIONS: tuple[Operation, ...] = (
         "Without a confirmation the link ends, and nothing changes.",
     ),
     Operation(
+        "DELETE", "/api/v1/me/email/change", "cancelEmailChange", "Keep one's address after all", "Accounts",
+        {204: ("The link in the mail has ended.", "", None)}, (403, 404, 409, 503), scope="manage",
+    ),
+    Operation(
         "POST", "/api/v1/me/email/check", "checkNewEmail", "Which address a link would give", "Accounts",
         {200: ("The new address; the link is not spent.", JSON, AwaitedEmail)}, (400, 403, 409, 413, 415, 503),
         {JSON: EmailConfirmation}, scope="manage",

@@ -138,6 +138,12 @@ def own_account_routes(
     async def email_change() -> Response:
         return json_response(await auth.email_change_state(await request_auth.unrestricted_principal("read")))
 
+    @blueprint.delete("/me/email/change")
+    async def cancel_email_change() -> Response:
+        await auth.cancel_email_change(await request_auth.principal("manage"))
+        request_auth.record("email_change_cancelled", "succeeded")
+        return Response(status=204)
+
     @blueprint.post("/me/email/check")
     async def check_email() -> Response:
         principal = await request_auth.principal("manage")
