@@ -143,6 +143,7 @@ def test_binary_data_is_kept_as_base64_and_text_as_text() -> None:
         {**EVENT, "time": "2026-11-28T12:00:00"}, {**EVENT, "datacontenttype": "json"},
         {**EVENT, "datacontenttype": "text/plain; charset"}, {**EVENT, "datacontenttype": "a/b" + "; " * 20_000 + "x"},
         {**EVENT, "data_base64": "!"}, {**EVENT, "data_base64": 5}, {**EVENT, "": "x"},
+        {**EVENT, "id": "a\nb"}, {**EVENT, "source": "\x00"}, {**EVENT, "extension": "\x85"},
     ],
 )  # fmt: skip
 def test_events_that_break_the_rules_are_refused(event: Any) -> None:

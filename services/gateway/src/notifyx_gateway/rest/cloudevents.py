@@ -41,6 +41,9 @@ _PARAMETER = rf'{_WORD}=(?:{_WORD}|"(?:[^"\\]|\\.)*")'
 _MEDIA_TYPE = re.compile(rf"{_WORD}/{_WORD}(?:[ \t]*;(?:[ \t]*{_PARAMETER})?)*[ \t]*\Z")
 """RFC 9110, where a parameter may be empty. No space can be matched in two ways, so that no text takes long."""
 
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
+"""What no text of an attribute holds (CloudEvents 1.0, type system)."""
+
 _CHARSET = re.compile(r';\s*charset\s*=\s*"?([^";\s]*)', re.IGNORECASE)
 _TITLE = 200
 
@@ -128,6 +131,8 @@ def _check(event: Event) -> None:
             raise InvalidEvent("The names of CloudEvents attributes are lower-case letters and digits.")
         if name not in ("data", "data_base64") and isinstance(value, dict | list | float):
             raise InvalidEvent(f"The CloudEvents attribute '{name}' is neither text, integer nor boolean.")
+        if name not in ("data", "data_base64") and isinstance(value, str) and _CONTROL.search(value):
+            raise InvalidEvent(f"The CloudEvents attribute '{name}' has a control character, such as a line break.")
     for name in _TEXTS:
         if name in event and (not isinstance(event[name], str) or not event[name]):
             raise InvalidEvent(f"The CloudEvents attribute '{name}' has to be text that is not empty.")
