@@ -54,9 +54,16 @@ SCHEMA = database_config(store_settings("postgresql://unused/unused"))
 class StoreClient:
     """Calls one replica as the gateway does."""
 
-    def __init__(self, url: str, session: aiohttp.ClientSession) -> None:
+    def __init__(self, url: str, session: aiohttp.ClientSession, listening: asyncio.Event | None = None) -> None:
         self.url = url
         self.session = session
+        self._listening = listening
+
+    async def listens(self) -> None:
+        """Wait until the replica is woken: it tells nobody what it was not told, of topics that nobody watches."""
+        assert self._listening is not None
+        async with asyncio.timeout(PATIENCE):
+            await self._listening.wait()
 
     async def call(
         self, method: str, path: str, principal: Principal | None = None, body: Any = None, **options: Any
@@ -128,7 +135,7 @@ async def running_store(
         headers = {"Authorization": f"Bearer {TOKEN}"}
         try:
             async with aiohttp.ClientSession(headers=headers, timeout=aiohttp.ClientTimeout(total=PATIENCE)) as session:
-                yield StoreClient(f"http://127.0.0.1:{port}", session)
+                yield StoreClient(f"http://127.0.0.1:{port}", session, service.feed.listening)
         finally:
             closing.set()
             await server

@@ -99,6 +99,7 @@ async def test_what_expired_is_covered_but_not_there(store: StoreClient, databas
 async def test_users_devices_are_told_of_acks_and_subscriptions(store: StoreClient) -> None:
     await new_topic(store)
     await store.publish(ANN, *batch(4))
+    await store.listens()
     async with store.feed() as socket:
         feed = FeedReader(socket)
         await socket.send_json({"op": "watch_users", "users": ["bob"]})

@@ -72,6 +72,9 @@ class FeedServer:
         background: Background,
     ) -> None:
         """``origin`` names this replica in its wake-ups."""
+        self.listening = asyncio.Event()
+        """Set once wake-ups are received for the first time."""
+
         self._source = source
         self._limits = limits
         self._clock = clock
@@ -194,6 +197,7 @@ class FeedServer:
 
     def _on_listening(self) -> None:
         """Check everything again: wake-ups may have been missed."""
+        self.listening.set()
         self._unchecked.update(self._core.topics)
         self._resync = True
         self._check.set()
