@@ -42,6 +42,7 @@ from notifyx_gateway.rest.routes.account_data import account_data_routes
 from notifyx_gateway.rest.routes.accounts import account_routes, token_routes
 from notifyx_gateway.rest.routes.dashboard import dashboard_routes
 from notifyx_gateway.rest.routes.documents import document_routes
+from notifyx_gateway.rest.routes.email_change import email_change_routes
 from notifyx_gateway.rest.routes.hooks import hook_routes, hook_secret_routes
 from notifyx_gateway.rest.routes.notifications import notification_routes
 from notifyx_gateway.rest.routes.operator import operator_routes
@@ -399,6 +400,9 @@ class GatewayNode(Node[GatewaySettings]):
                 verification=self.verification,
             ),
             own_account_routes(
+                request_auth=request_auth, auth=self.auth, changes=self.credential_changes, mails=self.account_mails
+            ),
+            email_change_routes(
                 request_auth=request_auth,
                 auth=self.auth,
                 changes=self.credential_changes,
