@@ -77,6 +77,7 @@ def start_controllers(machine: Machine, layout: Layout) -> None:
         f"--cluster-signing-cert-file={pki}/ca.crt", f"--cluster-signing-key-file={pki}/ca.key",
         "--allocate-node-cidrs=false", f"--cluster-cidr={POD_RANGE}", f"--service-cluster-ip-range={SERVICE_RANGE}",
         "--node-monitor-period=1s", "--node-monitor-grace-period=10s", "--node-eviction-rate=10",
-        "--unhealthy-zone-threshold=0.9",
+        "--unhealthy-zone-threshold=0.9", restart=True,
     )  # fmt: skip
-    machine.start("kube-scheduler", f"{bin_}/kube-scheduler", f"--kubeconfig={pki}/scheduler.conf", *rates)
+    scheduler = f"--kubeconfig={pki}/scheduler.conf"
+    machine.start("kube-scheduler", f"{bin_}/kube-scheduler", scheduler, *rates, restart=True)

@@ -14,6 +14,19 @@ from cluster.waiting import CommandFailed, wait_for
 INIT = Path(__file__).with_name("init.sh")
 
 
+_ONCE = 'echo $$ > /run/pids/$name; exec "$@"'
+_RESTARTED = """
+while :; do
+    "$@" &
+    echo $! > /run/pids/$name
+    wait $!
+    echo "E0000 $name ended with code $? and is started again"
+    sleep 0.5
+done
+"""
+"""How a shell runs a daemon ``$@``. The line about its end looks like an error of Kubernetes' own daemons."""
+
+
 class Machine:
     """A machine of the cluster; what it needs to know of its process is kept in the cluster's folder."""
 
@@ -63,8 +76,7 @@ class Machine:
         With ``restart`` it is started again whenever it ends, as an init system would.
         """
         log = self._layout.logs / f"{self.name}-{name}.log"
-        run_it = 'while :; do "$@"; sleep 0.5; done' if restart else 'exec "$@"'
-        script = f'name=$1; log=$2; shift 2; echo $$ > /run/pids/$name; exec >> "$log" 2>&1 < /dev/null; {run_it}'
+        script = 'name=$1; log=$2; shift 2; exec >> "$log" 2>&1 < /dev/null; ' + (_RESTARTED if restart else _ONCE)
         run(
             [
                 *cgroups.joining(f"{self._cgroup}/system"), *self._inside,

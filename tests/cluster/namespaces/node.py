@@ -127,7 +127,7 @@ def prepare(layout: Layout, node: str, template: Path) -> None:
 
 def start_runtime(machine: Machine, layout: Layout) -> None:
     """containerd."""
-    machine.start("containerd", "containerd", "-c", f"{layout.folder}/containerd.toml")
+    machine.start("containerd", "containerd", "-c", f"{layout.folder}/containerd.toml", restart=True)
 
 
 def start_kubelet(machine: Machine, layout: Layout) -> None:
@@ -138,7 +138,7 @@ def start_kubelet(machine: Machine, layout: Layout) -> None:
         "--root-dir=/var/lib/kubelet", f"--hostname-override={node}", f"--node-ip={layout.ip(node)}",
         restart=True,
     )  # fmt: skip
-    machine.start("kube-proxy", f"{bin_}/kube-proxy", f"--config={state}/kube-proxy.yaml")
+    machine.start("kube-proxy", f"{bin_}/kube-proxy", f"--config={state}/kube-proxy.yaml", restart=True)
 
 
 def images(machine: Machine) -> frozenset[str]:
