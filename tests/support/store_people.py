@@ -16,6 +16,7 @@ from notifyx_common.contracts.store.acks import Unack
 from notifyx_common.principal import Principal, system_principal
 from notifyx_store.base.context import StoreContext
 from notifyx_store.base.metrics import StoreMetrics
+from notifyx_store.log.full_accounts import FullAccounts
 from notifyx_store.log.publish import Publisher
 from notifyx_store.readers.acks import acknowledge
 from notifyx_store.readers.subscriptions import subscribe, unsubscribe
@@ -49,7 +50,8 @@ class StoreTopic(Topic):
     ) -> int:
         self.clock.time = at
         alarms = Alarms(self.context.metrics, self.context.clock.monotonic)
-        publisher = Publisher(self.context, StoreMetrics.of(self.context.metrics), lambda _: None, "test", alarms)
+        metrics = StoreMetrics.of(self.context.metrics)
+        publisher = Publisher(self.context, metrics, lambda _: None, "test", alarms, FullAccounts())
         item = {"p": 0, "topic": self.name, "title": "Title", "body": body, "expires_at": expires_at}
         batch = {
             "batch_id": uuid4().hex,

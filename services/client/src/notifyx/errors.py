@@ -267,6 +267,7 @@ _BY_CODE: dict[str, type[NotifyxError]] = {
         (
             Conflict,
             (
+                "account_storage_full",
                 "conflict",
                 "idempotency_conflict",
                 "inbox_full",

@@ -259,6 +259,13 @@ CATALOGUE: tuple[Metric, ...] = (
     Metric("notifyx_search_skipped_total", "counter", (), "Notifications that PostgreSQL cannot divide into words"),
     Metric("notifyx_inbox_full_total", "counter", (), "Publishes rejected because the recipient's inbox was full"),
     Metric(
+        "notifyx_account_storage_full_total",
+        "counter",
+        (),
+        "Publishes rejected because the topic's creator had stored as much as one account may",
+    ),
+    Metric("notifyx_accounts_storage_full", "gauge", (), "Accounts that have stored as much as one account may"),
+    Metric(
         "notifyx_expired_total",
         "counter",
         ("cause",),

@@ -25,6 +25,7 @@ from notifyx_store.base.metrics import StoreMetrics
 from notifyx_store.base.settings import StoreSettings
 from notifyx_store.feed.server import FeedLimits, FeedServer
 from notifyx_store.feed.source import DatabaseSource
+from notifyx_store.log.full_accounts import FullAccounts
 from notifyx_store.log.publish import STATEMENTS, Publisher
 from notifyx_store.maintenance.loops import Maintenance
 from notifyx_store.maintenance.purge import run_purge
@@ -78,7 +79,8 @@ class StoreNode(Node[StoreSettings]):
         )
         self.maintenance = Maintenance(self.parts, self.background)
         self.alarms = Alarms(self.metrics, self.clock.monotonic)
-        publisher = Publisher(self.parts, core, self.feed.offer, origin, self.alarms)
+        self.full_accounts = FullAccounts()
+        publisher = Publisher(self.parts, core, self.feed.offer, origin, self.alarms, self.full_accounts)
         self.database.attach(self.app)
         _reject_nul(self.app)
         for blueprint in (

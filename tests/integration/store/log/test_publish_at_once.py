@@ -16,9 +16,11 @@ from notifyx_common.clock import SystemClock
 from notifyx_common.database import Database
 from notifyx_common.metrics import Metrics
 from notifyx_common.security_log import SecurityLog
+from notifyx_store.app import StoreNode
 from notifyx_store.base.context import StoreContext
 from notifyx_store.base.database import database_config
 from notifyx_store.base.metrics import StoreMetrics
+from notifyx_store.log.full_accounts import FullAccounts
 from notifyx_store.log.publish import Publisher
 from notifyx_store.log.publish_rows import WRITE_AT_ONCE
 from notifyx_store.topics.rows import LOCK_TOPICS
@@ -145,6 +147,17 @@ async def test_a_row_that_changes_while_its_lock_is_waited_for(
         await other.close()
 
 
+async def test_a_known_topic_is_refused_while_its_creator_stores_too_much(database: str) -> None:
+    node = StoreNode(store_settings(database))
+    async with running_store(node.settings, service=node) as store:
+        await store.ok("POST", "/topics", ANN, {"name": "news", "publishers": ["bob"]})
+        assert [await publish(store, {}) for _ in range(3)] == [[1], [2], [3]]
+        node.full_accounts.ids = frozenset({"ann"})
+        assert await publish(store, {}, {}) == ["account_storage_full"] * 2
+        node.full_accounts.ids = frozenset({"bob"})
+        assert await publish(store, {}) == [4], "whoever publishes is not charged"
+
+
 async def test_keys_and_batches_are_used_once_by_all_replicas(replicas: tuple[StoreClient, StoreClient]) -> None:
     one, two = replicas
     assert [await publish(store, {"key": "k"}) for store in (one, one, two, one, two)] == [[1]] * 5
@@ -224,7 +237,7 @@ async def test_a_known_topic_takes_one_statement_and_none_is_planned_each_time(d
             topic = await new_topic(connection, creators=["bob"])
         context = StoreContext(settings, entered, clock, metrics, SecurityLog(metrics, clock))
         alarms = Alarms(metrics, clock.monotonic)
-        publisher = Publisher(context, StoreMetrics.of(metrics), lambda committed: None, "here", alarms)
+        publisher = Publisher(context, StoreMetrics.of(metrics), lambda committed: None, "here", alarms, FullAccounts())
 
         async def publish(key: str | None = None) -> None:
             item = {"p": 0, "topic": topic.name, "title": "a", **({} if key is None else {"key": key})}

@@ -23,7 +23,8 @@ NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 ANN, BOB = Principal(id="ann", name="Ann"), Principal(id="bob")
 TOPICS = {
     "news": TopicRow(UUID(int=1), "news", creators=("ann",), last_seq=7),
-    "wall": TopicRow(UUID(int=2), "wall", publishers=("*",)),
+    "wall": TopicRow(UUID(int=2), "wall", publishers=("*",), created_by="eve"),
+    "declared": TopicRow(UUID(int=5), "declared", publishers=("*",), created_by="eve", resource="team/declared"),
     "quiet": TopicRow(UUID(int=3), "quiet", publishers=("*",), paused=True),
     "user:ann": TopicRow(UUID(int=4), "user:ann", kind="inbox", visibility="private"),
 }
@@ -34,10 +35,11 @@ def plan(
     used: dict[Any, EarlierPublish] | None = None,
     room: dict[UUID, int] | None = None,
     now: datetime = NOW,
+    full: frozenset[str] = frozenset(),
 ) -> PublishPlan:
     batch = ReadBatch([ANN, BOB], [PublishItem.model_validate({"p": 0, "topic": "news", **item}) for item in items])
     candidates, refused = validate(batch, TOPICS)
-    return assign_seqs(len(items), candidates, refused, used or {}, room or {}, now)
+    return assign_seqs(len(items), candidates, refused, used or {}, room or {}, now, full=full)
 
 
 def outcome(planned: PublishPlan) -> list[Any]:
@@ -198,3 +200,17 @@ def test_a_full_inbox_rejects_what_is_new_and_only_that() -> None:
     assert planned.inbox_full == 1
     assert [(run.topic.name, run.last) for run in planned.runs] == [("user:ann", 2), ("news", 8)]
     assert outcome(plan({"topic": "user:eve", "title": "x"})) == ["user_not_found"]
+
+
+def test_an_account_that_stores_too_much_gets_nothing_new_in_topics_of_its_own() -> None:
+    eve = frozenset({"eve"})
+    on_wall = {"topic": "wall", "title": "x"}
+    first = plan({**on_wall, "key": "k"})
+    key, digest, _, result = first.keys[0]
+    used = {key: EarlierPublish(digest, orjson.loads(result))}
+    declared, inbox = {"topic": "declared", "title": "x"}, {"topic": "user:ann", "title": "x"}
+    planned = plan({**on_wall, "key": "k"}, on_wall, {"title": "x"}, declared, inbox, used=used, full=eve)
+    assert outcome(planned) == [1, "account_storage_full", 8, 1, 1]
+    assert planned.results[1]["status"] == 409
+    assert (planned.account_full, planned.inbox_full) == (1, 0)
+    assert outcome(plan(on_wall, full=frozenset({"ann"}))) == [1]

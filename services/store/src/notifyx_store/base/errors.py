@@ -10,6 +10,7 @@
     ├── TopicOwnedByResource     topic_owned_by_resource
     ├── ClaimedByOtherResource   claimed_by_other_resource
     ├── InboxFull                inbox_full
+    ├── AccountStorageFull       account_storage_full
     └── IdempotencyConflict      idempotency_conflict
 """
 
@@ -58,6 +59,12 @@ class InboxFull(Conflict):
     """The inbox holds its maximum of unread notifications; it never removes one of them to accept another."""
 
     code = "inbox_full"
+
+
+class AccountStorageFull(Conflict):
+    """The account that created the topic has stored as much as one account may."""
+
+    code = "account_storage_full"
 
 
 class IdempotencyConflict(Conflict):

@@ -16,6 +16,7 @@ class StoreMetrics:
     published: Counter
     acked: Counter
     inbox_full: Counter
+    account_storage_full: Counter
     batch_size: Histogram
     commit_seconds: Histogram
     feed_connections: Gauge
@@ -28,6 +29,7 @@ class StoreMetrics:
             published=metrics.counter("notifyx_published_total"),
             acked=metrics.counter("notifyx_acked_total"),
             inbox_full=metrics.counter("notifyx_inbox_full_total"),
+            account_storage_full=metrics.counter("notifyx_account_storage_full_total"),
             batch_size=metrics.histogram("notifyx_publish_batch_size"),
             commit_seconds=metrics.histogram("notifyx_publish_commit_seconds"),
             feed_connections=metrics.gauge("notifyx_feed_connections"),

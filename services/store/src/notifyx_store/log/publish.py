@@ -30,6 +30,7 @@ from notifyx_store.base.context import StoreContext
 from notifyx_store.base.metrics import StoreMetrics
 from notifyx_store.log import inbox_room
 from notifyx_store.log.direct import WRITE_DIRECT, direct_rows, direct_wakeups
+from notifyx_store.log.full_accounts import FullAccounts
 from notifyx_store.log.known_topics import Heads, KnownTopics
 from notifyx_store.log.publish_plan import (
     Candidate,
@@ -84,13 +85,20 @@ class Publisher:
     """Publishes batches and offers what was committed to this replica's feed at once."""
 
     def __init__(
-        self, context: StoreContext, metrics: StoreMetrics, offer: OfferCallback, origin: str, alarms: Alarms
+        self,
+        context: StoreContext,
+        metrics: StoreMetrics,
+        offer: OfferCallback,
+        origin: str,
+        alarms: Alarms,
+        full: FullAccounts,
     ) -> None:
         self._context = context
         self._metrics = metrics
         self._offer = offer
         self._origin = origin
         self._alarms = alarms
+        self._full = full
         self._known = KnownTopics()
 
     async def publish(self, data: Any, *, repeated: bool = False) -> bytes:
@@ -158,7 +166,7 @@ class Publisher:
         """
         candidates, refused = validate(batch, heads.topics)
         now = self._context.clock.now()
-        plan = assign_seqs(len(batch.items), candidates, refused, {}, {}, now, heads.last_seqs)
+        plan = assign_seqs(len(batch.items), candidates, refused, {}, {}, now, heads.last_seqs, self._full.ids)
         if len(plan.seqs) < len(batch.items):
             return None
         results = orjson.dumps(plan.results).decode()
@@ -199,7 +207,7 @@ class Publisher:
                 now = self._context.clock.now()
                 max_unread = self._context.settings.inbox_max_unread
                 room = await inbox_room.inbox_room(connection, topics.values(), candidates, max_unread)
-                plan = assign_seqs(len(batch.items), candidates, refused, used, room, now)
+                plan = assign_seqs(len(batch.items), candidates, refused, used, room, now, full=self._full.ids)
                 results = orjson.dumps(plan.results).decode()
                 if plan.runs or repeated:
                     await connection.fetch(WRITE, *rows_of(plan, batch.batch_id, results, now, self._origin))
@@ -212,6 +220,7 @@ class Publisher:
                 raise DeadlineExceeded(_UNKNOWN) from error
             raise
         self._metrics.inbox_full.inc(plan.inbox_full)
+        self._metrics.account_storage_full.inc(plan.account_full)
         return self._committed(plan, results, now, started)
 
     def _committed(self, plan: PublishPlan, results: str, now: datetime, started: float) -> bytes:

@@ -23,7 +23,15 @@ from notifyx_common.contracts.store.log import MAX_DATA_BYTES, PublishItem, requ
 from notifyx_common.errors import InvalidRequest, NotifyxError, TooLarge
 from notifyx_common.principal import Principal
 from notifyx_store.base.batches import ReadBatch
-from notifyx_store.base.errors import IdempotencyConflict, InboxFull, TopicPaused, topic_not_found, user_not_found
+from notifyx_store.base.errors import (
+    AccountStorageFull,
+    IdempotencyConflict,
+    InboxFull,
+    TopicPaused,
+    topic_not_found,
+    user_not_found,
+)
+from notifyx_store.log.full_accounts import check_account
 from notifyx_store.topics.permissions import TopicRow, check_publish
 from notifyx_topics.names import INBOX_PREFIX
 
@@ -81,6 +89,7 @@ class PublishPlan:
     expiries: list[datetime | None] = field(default_factory=list)
     keys: list[tuple[KeyOf, bytes, int, str]] = field(default_factory=list)
     inbox_full: int = 0
+    account_full: int = 0
 
 
 def validate(
@@ -122,11 +131,12 @@ def assign_seqs(
     room: Mapping[UUID, int],
     now: datetime,
     last_seqs: Mapping[UUID, int] | None = None,
+    full: frozenset[str] = frozenset(),
 ) -> PublishPlan:
     """Assign seqs to the candidates that are accepted.
 
     ``used`` holds the earlier uses of their keys, ``room`` how many more the inboxes accept that may become full.
-    ``last_seqs`` of topics count in the place of those in their rows.
+    ``last_seqs`` of topics count in the place of those in their rows. Topics of the accounts ``full`` accept nothing.
     """
     plan = PublishPlan([None] * count)
     for position, error in refused.items():
@@ -147,11 +157,14 @@ def assign_seqs(
         notification_id = f"{run.prefix}{seq}"
         try:
             expires_at = _validate_new(candidate, now)
+            if full:
+                check_account(topic, full)
             if room and len(run.payloads) >= room.get(topic.id, len(candidates)):
                 raise InboxFull("The inbox of this user is full: some of it has to be acknowledged first.")
         except NotifyxError as error:
             plan.results[candidate.position] = ItemError.of(error).model_dump()
             plan.inbox_full += isinstance(error, InboxFull)
+            plan.account_full += isinstance(error, AccountStorageFull)
             continue
         payload = _encode(candidate, notification_id, seq, published_at, expires_at)
         run.last = seq

@@ -52,8 +52,9 @@ class SettingsVersion(NamedTuple):
 class TopicRow:
     """The columns of a topic that permissions and the log depend on.
 
-    ``state`` is the text of :data:`~notifyx_store.topics.rows.STATE`, where it was read. ``whole``: the lists have all
-    of their entries, and not those alone that may match a caller.
+    ``state`` is the text of :data:`~notifyx_store.topics.rows.STATE`, and ``created_by`` the user who created it; both
+    only where they were read. ``whole``: the lists have all of their entries, and not those alone that may match a
+    caller.
     """
 
     id: UUID
@@ -65,6 +66,7 @@ class TopicRow:
     readers: tuple[str, ...] = ()
     paused: bool = False
     resource: str | None = None
+    created_by: str | None = None
     last_seq: int = 0
     pruned_seq: int = 0
     email_default: str = "never"

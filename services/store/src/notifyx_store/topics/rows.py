@@ -57,7 +57,7 @@ _LOCKED = ", ".join(
 # Of LIMIT PostgreSQL expects a tenth of the ten names that it takes an array for: so it keeps the plan, instead of
 # planning each small batch anew.
 LOCK_TOPICS = f"""
-SELECT {_LOCKED}, {_FEW} AS whole, CASE WHEN {_FEW} THEN {STATE} ELSE '' END AS state
+SELECT {_LOCKED}, created_by, {_FEW} AS whole, CASE WHEN {_FEW} THEN {STATE} ELSE '' END AS state
 FROM (SELECT * FROM unnest($1::text[]) LIMIT cardinality($1::text[])) AS wanted(name) JOIN topics USING (name)
 WHERE kind <> 'deleted' ORDER BY id FOR NO KEY UPDATE OF topics
 """  # noqa: S608 - constants of the code
@@ -93,7 +93,7 @@ async def lock_topic_rows(
     Long lists are read as far as they name one of ``principals``.
     """
     rows = await connection.fetch(LOCK_TOPICS, list(names), _grants_of_all(principals))
-    return {row["name"]: topic_row(row, row["state"], whole=row["whole"]) for row in rows}
+    return {row["name"]: topic_row(row, row["state"], row["created_by"], whole=row["whole"]) for row in rows}
 
 
 async def topics_for(
@@ -158,7 +158,7 @@ async def topic_for(connection: asyncpg.Connection, principal: Principal, name: 
     return topics.get(name) or await read_topic(connection, name)
 
 
-def topic_row(row: asyncpg.Record, state: str = "", *, whole: bool = True) -> TopicRow:
+def topic_row(row: asyncpg.Record, state: str = "", created_by: str | None = None, *, whole: bool = True) -> TopicRow:
     """Return the columns of ``row`` that permissions need; ``whole``: its lists are."""
     return TopicRow(
         id=row["id"],
@@ -170,6 +170,7 @@ def topic_row(row: asyncpg.Record, state: str = "", *, whole: bool = True) -> To
         readers=tuple(row["readers"]),
         paused=row["paused"],
         resource=row["resource"],
+        created_by=created_by,
         last_seq=row["last_seq"],
         pruned_seq=row["pruned_seq"],
         email_default=row["email_default"],
