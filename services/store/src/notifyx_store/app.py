@@ -30,6 +30,7 @@ from notifyx_store.log.publish import STATEMENTS, Publisher
 from notifyx_store.maintenance.loops import Maintenance
 from notifyx_store.maintenance.purge import run_purge
 from notifyx_store.maintenance.storage import watch_storage
+from notifyx_store.maintenance.stored import watch_stored
 from notifyx_store.routes.batches import batch_routes
 from notifyx_store.routes.feed import feed_routes
 from notifyx_store.routes.inbox import inbox_routes
@@ -109,6 +110,7 @@ class StoreNode(Node[StoreSettings]):
         await stack.enter_async_context(run_purge(self.parts, self.background))
         await stack.enter_async_context(run_search_index(self.parts, self.background))
         await stack.enter_async_context(watch_storage(self.parts, self.alarms, self.background))
+        await stack.enter_async_context(watch_stored(self.parts, self.full_accounts, self.background))
         await stack.enter_async_context(watch_memory(self.alarms, self.settings.memory_high, self.background))
         await stack.enter_async_context(self.feed.running(self.maintenance.wake))
 

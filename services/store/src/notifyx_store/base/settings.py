@@ -50,6 +50,13 @@ class StoreSettings(BackgroundSettings):
     storage_min_free: ByteSize = ByteSize(512 << 20)
     """Free space there, below which nothing new is accepted."""
 
+    max_stored_bytes: ByteSize | None = None
+    """What the topics that one user created may take, such as ``2GiB``, as it is estimated; 0: no limit; by default a
+    quarter of ``storage_capacity``, and no limit where that is unknown."""
+
+    stored_every: float = Field(default=10.0, gt=0, le=3600)
+    """Interval at which it is estimated what users have stored."""
+
     max_body: int = Field(default=64 << 20, ge=1024)
     """Maximum size of a request body in bytes: a whole batch of large notifications has to fit."""
 
@@ -86,3 +93,10 @@ class StoreSettings(BackgroundSettings):
 
     purge_every: float = Field(default=5.0, gt=0, le=3600)
     """Interval at which the purge checks for deleted topics."""
+
+    @property
+    def stored_quota(self) -> int:
+        """Return how many bytes the topics that one user created may take; 0: no limit."""
+        if self.max_stored_bytes is not None:
+            return self.max_stored_bytes
+        return self.storage_capacity // 4
