@@ -167,9 +167,20 @@ class NamespaceCluster:
         self._machines[CONTROL_PLANE].kill("kube-apiserver")
 
     def start_api(self) -> None:
-        """Start the API server again, and wait for it."""
-        control_plane.start_api_server(self._machines[CONTROL_PLANE], self._layout)
+        """Start the API server again, and wait for it and the nodes.
+
+        Its clients are started again, too. One that goes on waits for up to a minute before it asks again what there
+        is, each kind of object for itself, and more than one has to: a new pod then takes minutes to be ready.
+        """
+        machine = self._machines[CONTROL_PLANE]
+        control_plane.start_api_server(machine, self._layout)
         wait_for("the API server is ready", lambda: self._kubectl("get", "--raw", "/readyz"), deadline=60)
+        for name in control_plane.CONTROLLERS:
+            machine.kill(name)
+        for node_ in self.nodes:
+            if self._machines[node_].running:
+                node.restart_clients(self._machines[node_])
+                self._wait_ready(node_)
 
     def down(self, say: Say) -> None:
         for name in ("forward", "network-policy"):

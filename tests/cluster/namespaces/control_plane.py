@@ -10,6 +10,7 @@ from cluster.namespaces.layout import CONTROL_PLANE_IP, POD_RANGE, SERVICE_RANGE
 from cluster.namespaces.machine import Machine
 from cluster.namespaces.pki import Authority
 
+CONTROLLERS = ("kube-controller-manager", "kube-scheduler")
 CLUSTER_ISSUER = "https://kubernetes.default.svc.cluster.local"
 _CLIENTS = {
     "apiserver-kubelet-client": ("apiserver-kubelet-client", "system:masters"),

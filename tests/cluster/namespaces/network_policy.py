@@ -43,7 +43,7 @@ async def follow(kubeconfig: Path, namespaces: list[str]) -> None:
                         _load(namespace, table)
                         loaded[namespace] = table
                         print(f"{namespace}: {table.count(' jump ')} directions isolated", flush=True)
-            except (aiohttp.ClientError, TimeoutError, subprocess.CalledProcessError) as error:
+            except (aiohttp.ClientError, OSError, ValueError, subprocess.CalledProcessError) as error:
                 print(f"{type(error).__name__}: {error}", flush=True)
             await asyncio.sleep(PERIOD)
 

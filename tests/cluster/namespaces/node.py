@@ -141,6 +141,12 @@ def start_kubelet(machine: Machine, layout: Layout) -> None:
     machine.start("kube-proxy", f"{bin_}/kube-proxy", f"--config={state}/kube-proxy.yaml", restart=True)
 
 
+def restart_clients(machine: Machine) -> None:
+    """End what talks with the API server: it is started again."""
+    for name in ("kubelet", "kube-proxy"):
+        machine.kill(name)
+
+
 def images(machine: Machine) -> frozenset[str]:
     """The names of the images that a running node knows."""
     return frozenset(machine.run("ctr", "-n", "k8s.io", "images", "ls", "-q").split())
