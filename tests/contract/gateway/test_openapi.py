@@ -30,7 +30,7 @@ from support.gateway import Stack, running_stack
 DASHBOARD = {"/dashboard", "/dashboard/live", "/dashboard/state", "/dashboard/dashboard.js"}
 PAGES = {
     *DASHBOARD, *(f"/{page}{end}" for page in ("acknowledge", "unsubscribe", "verify-email") for end in ("", "/done")),
-    "/favicon.svg", "/front.js", "/api/v1/docs.js", "/assets/<path:name>", *ADDRESSES,
+    "/link-failed", "/favicon.svg", "/front.js", "/api/v1/docs.js", "/assets/<path:name>", *ADDRESSES,
 }  # fmt: skip
 
 

@@ -1,22 +1,44 @@
 """What the pages behind the links of emails share: the token of a link, and where the answer to a form leads.
 
-The answer to a form that changed something is a redirect to a page that says the result: so a reload, or "Forward",
-sends no form again. The result is in the address as numbers; no secret and nothing of the account is.
+The answer to a form is a redirect to a page that says what it did, or why its link does not work: so a reload, or
+"Forward", sends no form again. The result is in the address as numbers and codes; no secret and nothing of the account
+is.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from urllib.parse import urlencode
 
 from quart import Response, abort, request
 
-from notifyx_common.errors import NotifyxError
+from notifyx_common.errors import InvalidRequest, NotifyxError
+from notifyx_common.serving.replies import problem_reply
 from notifyx_gateway.rest.pages import Pages
 
 MAX_TOKEN = 512
 
 MAX_DIGITS = 9
 """Of a number in the address of a result."""
+
+FAILED = "/link-failed"
+"""Path of the page that says why the link of a form does not work."""
+
+_INCOMPLETE = "incomplete_link"
+_UNREADABLE = "unreadable_form"
+_NO_USE = "This link does not work"
+USED_VERIFICATION = (
+    "It was used already, or is not valid any more. If your address is verified, nothing is left to do: your account "
+    "page says whether it is, and has another mail sent if it is not."
+)
+_FAILURES: Mapping[str, tuple[str, str, str]] = {
+    _INCOMPLETE: ("This link is not complete", "Open the whole link from the email.", "/"),
+    "invalid_token": (_NO_USE, "It is not valid. Open the whole link from the email.", "/"),
+    "link_expired": (_NO_USE, "It is too old. Open Notifyx to acknowledge what the email is about.", "/inbox"),
+    "invalid_link": (_NO_USE, USED_VERIFICATION, "/account"),
+    _UNREADABLE: ("This did not work", "Open the link from the email, and press its button again.", "/"),
+}
+"""By the code of what went wrong: heading, text, and where the page leads. Texts are not taken from an address."""
 
 
 def query_token() -> str | None:
@@ -45,11 +67,44 @@ def result_number(name: str) -> int:
 
 def broken_link(pages: Pages) -> Response:
     """Return the page of a link without its token."""
-    return pages.message("This link is not complete", "Open the whole link from the email.", 400)
+    return failure_page(pages, _INCOMPLETE)
+
+
+def incomplete_link() -> InvalidRequest:
+    """Return the error of a form without the token of its link."""
+    return InvalidRequest("This link is not complete. Open the whole link from the email.", code=_INCOMPLETE)
 
 
 def failed_link(pages: Pages, error: NotifyxError) -> Response:
     """Return the page of a link that cannot be used, or not now."""
+    if error.code == _INCOMPLETE:
+        return broken_link(pages)
     if error.http_status >= 500:
-        return pages.message("Not now", "This cannot be done at the moment; please try again in a minute.", 503)
-    return pages.message("This link does not work", error.reason, error.http_status)
+        response = pages.message("Not now", "This cannot be done at the moment; please try again in a minute.", 503)
+    else:
+        response = pages.message("Not now" if error.retryable else _NO_USE, error.reason, error.http_status)
+    return as_problem(response, error)
+
+
+def failed_form(pages: Pages, error: NotifyxError) -> Response:
+    """Return the answer to a person's form that failed.
+
+    What may succeed later is said at once, in place of a redirect: there a reload is to send the form again.
+    """
+    if error.retryable or error.http_status >= 500:
+        return failed_link(pages, error)
+    return see_result(FAILED, why=error.code if error.code in _FAILURES else _UNREADABLE)
+
+
+def failure_page(pages: Pages, why: str) -> Response:
+    """Return the page that says why a link does not work. A code that is none leads nowhere: 404."""
+    if why not in _FAILURES:
+        abort(404)
+    heading, text, back = _FAILURES[why]
+    return pages.message(heading, text, 400, back=back)
+
+
+def as_problem(response: Response, error: NotifyxError) -> Response:
+    """Return ``response`` with the headers that the problem requires, such as ``Retry-After``."""
+    response.headers.update(problem_reply(error).headers)
+    return response

@@ -16,7 +16,17 @@ from notifyx_common.contracts.store.subscriptions import EmailedTopic
 from notifyx_common.errors import NotifyxError
 from notifyx_gateway.mail.links import topic_link
 from notifyx_gateway.rest.bodies import read_form
-from notifyx_gateway.rest.link_pages import broken_link, failed_link, query_token, result_number, see_result
+from notifyx_gateway.rest.link_pages import (
+    FAILED,
+    broken_link,
+    failed_form,
+    failed_link,
+    failure_page,
+    incomplete_link,
+    query_token,
+    result_number,
+    see_result,
+)
 from notifyx_gateway.rest.pages import Pages
 from notifyx_gateway.upstream.store import Store
 from notifyx_topics.names import INBOX_PREFIX
@@ -57,14 +67,15 @@ def page_routes(*, pages: Pages, store: Store) -> Blueprint:
 
     @blueprint.post("/unsubscribe")
     async def unsubscribe() -> Response:
-        if (token := query_token()) is None:
-            return broken_link(pages)
+        form: dict[str, str] = {}
         try:
             form = await _form()
+            if (token := query_token()) is None:
+                raise incomplete_link()
             chosen = _chosen_topics(form)
             await store.stop_emails(token, chosen)
         except NotifyxError as error:
-            return failed_link(pages, error)
+            return failed_form(pages, error) if PAGE in form else failed_link(pages, error)
         if PAGE not in form:
             return pages.message(*_stopped(None if chosen is None else len(chosen)))
         return see_result("/unsubscribe/done", **({"all": 1} if chosen is None else {"topics": len(chosen)}))
@@ -88,12 +99,12 @@ def page_routes(*, pages: Pages, store: Store) -> Blueprint:
 
     @blueprint.post("/acknowledge")
     async def acknowledge() -> Response:
-        if (token := query_token()) is None:
-            return broken_link(pages)
         try:
+            if (token := query_token()) is None:
+                raise incomplete_link()
             done = await store.acknowledge_mail(token)
         except NotifyxError as error:
-            return failed_link(pages, error)
+            return failed_form(pages, error)
         return see_result("/acknowledge/done", notifications=done.acknowledged, back=_back(done.topics))
 
     @blueprint.get("/acknowledge/done")
@@ -104,6 +115,10 @@ def page_routes(*, pages: Pages, store: Store) -> Blueprint:
         )
         back = request.args.get("back", "")
         return pages.message("Acknowledged", text, back=back if _BACK.fullmatch(back) else "/inbox")
+
+    @blueprint.get(FAILED)
+    async def link_failed() -> Response:
+        return failure_page(pages, request.args.get("why", ""))
 
     return blueprint
 

@@ -15,9 +15,12 @@ from notifyx_gateway.mail.waiting import release_waiting
 from notifyx_gateway.rest.authentication import RequestAuthenticator
 from notifyx_gateway.rest.bodies import read_form
 from notifyx_gateway.rest.link_pages import (
+    USED_VERIFICATION,
+    as_problem,
     broken_link,
     checked_token,
-    failed_link,
+    failed_form,
+    incomplete_link,
     query_token,
     result_number,
     see_result,
@@ -31,11 +34,6 @@ CORRECTABLE = frozenset(
     {"wrong_password", "weak_password", "validation_failed", "rate_limited", "busy", "too_many_mails"}
 )
 """Codes after which the same person may fill in the form again."""
-
-_USED = (
-    "It was used already, or is not valid any more. If your address is verified, nothing is left to do: your account "
-    "page says whether it is, and has another mail sent if it is not."
-)
 
 
 def verification_page_routes(
@@ -62,7 +60,7 @@ def verification_page_routes(
         try:
             form = await read_form()
             if (token := checked_token(form.get("token", ""))) is None:
-                return broken_link(pages)
+                raise incomplete_link()
             await request_auth.limit_token_requests()
             fields = {name: form[name] for name in ("password", "new_password") if form.get(name)}
             wanted = parse_model(VerifyRequest, {"token": token, **fields})
@@ -72,10 +70,8 @@ def verification_page_routes(
             if error.code in CORRECTABLE and token is not None:
                 # Of a password, the field's reason is a sentence by itself.
                 reason = error.fields[0].reason if error.fields else error.reason
-                return _verify_page(pages, token, reason, error.http_status)
-            if error.code == "invalid_link":
-                return pages.message("This link does not work", _USED, error.http_status, back="/account")
-            return failed_link(pages, error)
+                return as_problem(_verify_page(pages, token, reason, error.http_status), error)
+            return failed_form(pages, error)
         request_auth.record("email_verification", "succeeded", actor=user.id)
         if wanted.new_password is not None:
             request_auth.record("password_change", "succeeded", actor=user.id, reason="address_verified")
@@ -100,7 +96,7 @@ def verification_page_routes(
 
 
 def _verify_page(pages: Pages, token: str, problem: str = "", status: int = 200) -> Response:
-    return pages.behind_link("verify.html", status, token=token, problem=problem, ended=_USED)
+    return pages.behind_link("verify.html", status, token=token, problem=problem, ended=USED_VERIFICATION)
 
 
 def _waited(released: int, dropped: int) -> str:
