@@ -249,6 +249,13 @@ async def test_one_address_asks_for_the_dashboard_so_often_and_others_still_see_
         assert first[0].headers["RateLimit"].startswith('"dashboard";r=3;t=')
         for path in paths:
             honest(await shown(path, "203.0.113.1"), "dashboard")
+        browser = {"Accept": "text/html,*/*;q=0.8", "X-Forwarded-For": "203.0.113.1"}
+        async with stack.session.get(f"{stack.url}/dashboard", headers=browser) as response:
+            assert (response.status, response.content_type, response.headers["Vary"]) == (429, "text/html", "Accept")
+            assert int(response.headers["Retry-After"]) > 0
+            assert response.headers["RateLimit"].startswith('"dashboard";r=0;t=')
+            text = await response.text()
+        assert ("asks for the dashboard too often" in text, '<a href="">Try again</a>' in text) == (True, True), text
         assert (await shown("/dashboard", "203.0.113.2")).status == 200
         assert (await stack.call("GET", "/topics")).status == 401, "nothing else is limited"
 

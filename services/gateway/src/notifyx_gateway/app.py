@@ -55,6 +55,7 @@ from notifyx_gateway.rest.routes.threads import thread_routes
 from notifyx_gateway.rest.routes.topics import topic_routes
 from notifyx_gateway.rest.routes.verification_page import verification_page_routes
 from notifyx_gateway.rest.routes.web import web_routes
+from notifyx_gateway.rest.shown_problems import show_problems
 from notifyx_gateway.rest.web_files import WebFiles
 from notifyx_gateway.settings import GatewaySettings
 from notifyx_gateway.sizes import Sizes
@@ -286,7 +287,9 @@ class GatewayNode(Node[GatewaySettings]):
         )
         self.request_auth.observe(self.app)
         add_headers(self.app, settings)
-        self._add_routes(metrics)
+        pages = Pages(dashboard=settings.dashboard)
+        show_problems(self.app, pages)
+        self._add_routes(metrics, pages)
         self.readiness.add("auth", _is_known(self.auth_client))
         self.readiness.add("store", _is_known(self.store_client))
         self.readiness.add("keys", self._has_signing_keys)
@@ -369,8 +372,8 @@ class GatewayNode(Node[GatewaySettings]):
         await self.socket.drain()
         await self.streams.drain()
 
-    def _add_routes(self, metrics: Metrics) -> None:
-        settings, request_auth, pages = self.settings, self.request_auth, Pages(dashboard=self.settings.dashboard)
+    def _add_routes(self, metrics: Metrics, pages: Pages) -> None:
+        settings, request_auth = self.settings, self.request_auth
         published, sizes = metrics.counter("notifyx_publishes_total"), self.sizes
         publishing = Publishing(self.store, self.recipients, self.limits, published)
         for blueprint in (

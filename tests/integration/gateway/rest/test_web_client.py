@@ -6,10 +6,12 @@ import re
 from collections.abc import AsyncIterator
 from importlib.metadata import version
 from pathlib import Path
+from unittest.mock import AsyncMock
 
 import pytest
 from yarl import URL
 
+from notifyx_common.errors import Unavailable
 from notifyx_gateway.rest.routes.web import NONCE
 from notifyx_gateway.rest.web_files import PAGE, REASON_FILE
 from notifyx_local.postgres import Cluster
@@ -89,7 +91,28 @@ async def test_its_page_is_at_its_own_addresses_with_a_policy_of_its_own(stack: 
     for path in ("/inbox/more", "/anything", "/api/v1/nothing"):
         assert (await get(stack, path))[0] == 404
     await _a_browser_gets_a_page_where_nothing_is(stack)
+    await _a_browser_gets_a_page_of_what_is_wrong(stack)
     assert "default-src 'none'; style-src" in (await get(stack, "/verify-email"))[1]["Content-Security-Policy"]
+
+
+async def _a_browser_gets_a_page_of_what_is_wrong(stack: Stack) -> None:
+    browser = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+    unavailable = Unavailable("Nobody <knows>.", retry_after=7)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(stack.gateway.collector, "snapshot", AsyncMock(side_effect=unavailable))
+        for headers, kind in ((browser, "text/html"), ({"Accept": "*/*"}, "application/problem+json")):
+            async with stack.session.get(f"{stack.url}/dashboard", headers=headers) as response:
+                assert (response.status, response.content_type) == (503, kind)
+                assert (response.headers["Retry-After"], response.headers["Cache-Control"]) == ("7", "no-store")
+                assert "default-src 'none'" in response.headers["Content-Security-Policy"]
+                text = await response.text()
+            if kind == "text/html":
+                assert ("Nobody &lt;knows&gt;." in text, '<a href="">Try again</a>' in text) == (True, True), text
+    async with stack.session.post(f"{stack.url}/unsubscribe/done", headers=browser) as response:
+        assert (response.status, response.content_type, "GET" in response.headers["Allow"]) == (405, "text/html", True)
+        assert "Try again" not in await response.text()
+    async with stack.session.get(f"{stack.url}/api/v1/me", headers=browser) as response:
+        assert (response.status, response.content_type) == (401, "application/problem+json"), "the API is for programs"
 
 
 async def _a_browser_gets_a_page_where_nothing_is(stack: Stack) -> None:

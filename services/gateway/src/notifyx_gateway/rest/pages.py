@@ -83,12 +83,14 @@ class Pages:
         button: str = "",
         choices: Sequence[tuple[str, str]] = (),
         back: str = "/",
+        again: bool = False,
     ) -> Response:
         """Return a page with one message, an optional button, and the way to the web client: ``back``.
 
-        ``choices`` are values and their labels, each with a box that is ticked.
+        ``choices`` are values and their labels, each with a box that is ticked. ``again``: with a link to itself.
         """
         values: dict[str, Any] = {"heading": heading, "text": text, "action": action, "button": button, "back": back}
+        values["again"] = again
         return self.render("message.html", status, choices=choices, **values)
 
 

@@ -13,6 +13,7 @@ from notifyx_common.errors import NotFound
 from notifyx_common.serving.web import NO_SUCH_PATH, problem_response
 from notifyx_gateway.rest.codings import file_response
 from notifyx_gateway.rest.pages import Pages
+from notifyx_gateway.rest.shown_problems import wants_page
 from notifyx_gateway.rest.web_files import WebFiles
 from notifyx_gateway.settings import GatewaySettings
 
@@ -73,7 +74,7 @@ def web_routes(*, files: WebFiles, pages: Pages, settings: GatewaySettings) -> B
 
     @blueprint.app_errorhandler(404)
     async def nowhere(error: HTTPException) -> Response:
-        if request.accept_mimetypes.best_match(("application/json", "text/html")) != "text/html":
+        if not wants_page():
             return problem_response(NotFound(NO_SUCH_PATH))
         if (meant := _without_slash()) is not None:
             return Response(status=308, headers={"Location": meant, "Cache-Control": "no-store", "Vary": "Accept"})
