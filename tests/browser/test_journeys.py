@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import json
 import re
 from datetime import UTC, datetime, timedelta
 
@@ -12,9 +11,8 @@ import aiohttp
 import pytest
 from playwright.async_api import Browser, Locator, Page, Route, expect
 
-from notifyx_common.contracts.store.people import REMOVE_USER, RemoveUser
-from notifyx_common.principal import PRINCIPAL_HEADER, system_principal
 from support.browser import Person, console, sign_in, sign_up, someone
+from support.deleted_users import remove_all
 from support.mail import link_in_mail
 from support.platform import PASSWORD, Platform, eventually, person
 
@@ -620,20 +618,6 @@ async def test_an_account_is_deleted_and_its_topics_are_somebody_elses(browser: 
         await theirs.get_by_role("link", name="Direct messages", exact=True).last.click()
         await expect(theirs.get_by_role("link", name="Deleted user")).not_to_contain_text("unread")
         await expect(theirs.get_by_role("button", name="All read")).to_be_disabled()
-
-
-async def remove_all(platform: Platform, user: str) -> None:
-    """Have the store remove what it holds of a deleted user at once, as happens once no token of theirs is valid."""
-    port = json.loads((platform.data / "run/store.json").read_text())["port"]
-    url = f"http://127.0.0.1:{port}{REMOVE_USER.path.format(user_id=user)}"
-    headers = {**platform.internal_headers("store"), PRINCIPAL_HEADER: system_principal("gateway").to_header()}
-    piece = {"after": "", "done": False}
-    async with aiohttp.ClientSession(headers=headers) as session:
-        while not piece["done"]:
-            body = RemoveUser(topics="keep", give_to="", email="", rewrite=True, after=str(piece["after"]))
-            async with session.post(url, json=body.model_dump()) as response:
-                piece = await response.json()
-                assert response.ok, piece
 
 
 async def test_keys_are_enough(browser: Browser, platform: Platform) -> None:

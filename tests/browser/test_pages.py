@@ -13,6 +13,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page, Route, expect
 
 from support.browser import SCHEMES, Person, picture, pictured, sign_up, someone, violations
+from support.deleted_users import remove_all
 from support.mail import link_in_mail
 from support.mail_pictures import RIGHT_TO_LEFT
 from support.patience import until
@@ -47,6 +48,9 @@ END_IS_LINK = """row => {
     return document.elementFromPoint(box.right - 2, box.bottom - 2) === row.querySelector('a');
 }"""
 """Whether the link of a row also takes what is pressed at its end."""
+
+ROOM_AT_RIGHT = """one => one.getBoundingClientRect().right - one.lastElementChild.getBoundingClientRect().right"""
+"""Between the texts of a button and its right edge, where those that are read from the right begin."""
 
 MISSING = re.compile(r"/api/v1/(subscriptions|inbox\?.*)$")
 AWAY = "Topics cannot be reached at the moment."
@@ -104,7 +108,18 @@ async def filled(platform: Platform) -> AsyncIterator[tuple[str, aiohttp.ClientS
         await ok(own.post(f"{platform.api}/topics/{name}.own/notifications", json=hebrew))
         await ok(theirs.put(f"{platform.api}/topics/{name}.open/subscription", json={"email": "never"}))
         await ok(own.post(f"{platform.api}/topics/releases.{name}/acks", json={"up_to": 4}))
+        await from_a_deleted_user(platform, email)
         yield name, theirs
+
+
+async def from_a_deleted_user(platform: Platform, recipient: str) -> None:
+    """Two messages whose sender is no more."""
+    async with await signed_in(platform, await sign_up(platform, f"left{time.monotonic_ns()}")) as left:
+        user = await id_of(left, platform)
+        for body in ("The key of the **server room** is with Olga now.", "My last day is Friday. Thank you all!"):
+            await ok(left.post(f"{platform.api}/users/{recipient}/notifications", json={"body": body}))
+        await ok(left.delete(f"{platform.api}/me", json={"password": PASSWORD, "topics": "keep"}))
+    await remove_all(platform, user)
 
 
 async def signed_in(platform: Platform, email: str) -> aiohttp.ClientSession:
@@ -112,6 +127,11 @@ async def signed_in(platform: Platform, email: str) -> aiohttp.ClientSession:
     async with aiohttp.ClientSession() as session, session.post(f"{platform.api}/token", data=form) as response:
         token = (await response.json())["access_token"]
     return aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"})
+
+
+async def id_of(session: aiohttp.ClientSession, platform: Platform) -> str:
+    async with session.get(f"{platform.api}/me") as response:
+        return str((await response.json())["id"])
 
 
 async def ok(request: object) -> None:
@@ -137,13 +157,16 @@ async def test_every_page_is_accessible_and_pictured(
     browser: Browser, platform: Platform, filled: tuple[str, aiohttp.ClientSession]
 ) -> None:
     name, theirs = filled
-    async with theirs.get(f"{platform.api}/me") as response:
-        olga = (await response.json())["id"]
+    olga = await id_of(theirs, platform)
+    async with await signed_in(platform, await sign_up(platform, "newly")) as other:
+        unwritten = await id_of(other, platform)
     pages = {
         "inbox": ("/inbox", "Are you on call?"),
         "found": ("/inbox?q=disk", "Disk almost full"),
         "messages": ("/messages", "Are you on call?"),
         "thread": (f"/messages/with/{olga}", "Are you on call?"),
+        "thread-deleted": ("/messages/with/deleted", "nobody can be answered here"),
+        "thread-new": (f"/messages/with/{unwritten}", "What you write below is the first"),
         "topics": ("/topics", "ops.gateway"),
         "topic": (f"/topics/ops.storage.{name}", "Disk almost full"),
         "topic-settings": (f"/topics/{name}.own/settings", "Retention"),
@@ -174,6 +197,11 @@ async def test_every_page_is_accessible_and_pictured(
     async with someone(browser, platform, name) as person:
         for what, (path, ready) in pages.items():
             await look_in_each_size(await visit(person, path, ready), what, ready)
+        async with await signed_in(platform, person.email) as own:
+            wish = {"email": f"{name}.of.the.operations.team@mail.example.com", "password": PASSWORD}
+            await ok(own.put(f"{platform.api}/me/email", json=wish))
+        ready = "Keep my address"
+        await look_in_each_size(await visit(person, "/account/details", ready), "account-email-awaited", ready)
         for size, viewport in SIZES.items():
             await person.page.set_viewport_size(viewport)  # type: ignore[arg-type]  # as above
             page = await visit(person, f"/topics/{name}.open/settings", "Subscribers")
@@ -195,6 +223,8 @@ async def test_every_page_is_accessible_and_pictured(
             if await article.get_by_role("table").count() == 0:
                 await article.get_by_role("button", expanded=False).click()
             await expect(article.get_by_role("table").first).to_be_visible()
+            # The ring of the focus is two pixels wide, within the button.
+            assert await article.get_by_role("button", expanded=True).evaluate(ROOM_AT_RIGHT) >= 5
             await look(page, "topic-right-to-left", size)
             await move(page, "/topics", "ops.gateway")
             await page.get_by_role("button", name="New topic").click()

@@ -35,7 +35,7 @@ function Confirmation({ opened }: { opened: OpenedLink }) {
     <AccountPart title="Confirm your new address">
       <section className={classes.section}>
         {confirm.isSuccess && (
-          <Alert color="teal" role="status">
+          <Alert color="pine" role="status">
             The address of your account is {confirm.data.email} now. You sign in with it from now on.
           </Alert>
         )}

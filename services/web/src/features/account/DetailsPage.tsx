@@ -114,7 +114,7 @@ function Email() {
           : "This deployment does not send email at present, so a new address cannot be confirmed."}
       </p>
       {awaitsConfirmation(awaited, user.email) && (
-        <Alert color="teal" role="status">
+        <Alert color="pine" role="status">
           A mail was sent to <bdi>{awaited}</bdi>. Your address stays <bdi>{user.email}</bdi> until you confirm with its
           link{change?.expires_at != null && `, which works until ${fullTime(change.expires_at)}`}. For another mail,
           enter the address again.

@@ -38,7 +38,7 @@ export default function ForgotPasswordPage() {
           )}
           <Problem error={wrong.general} />
           {ask.isSuccess && (
-            <Alert color="teal" role="status">
+            <Alert color="pine" role="status">
               If there is an account with this address, a mail is on its way to it. Its link works once, for a limited
               time. If none comes within minutes, look among unwanted mail, and check the address.
             </Alert>
