@@ -28,7 +28,11 @@ function precompress(): Plugin {
 
 /** Small things that the first pages need, in one file: each file of its own costs a request and half a kilobyte of headers. */
 const FIRST =
-  /\/src\/(api|context)\/|\/src\/model\/(keys|paths|plain|text)\.|\/src\/components\/(Brand|PageHeader|Problem|Loading|Fallible|notify|useNow|useSlow|parts|renew)\.|\/@mantine\/hooks\/|\/(micromark-util-decode-[a-z-]+|decode-named-character-reference)\/|\/@mantine\/core\/esm\/components\/(ActionIcon|Alert|Title)\/|\/@mantine\/core\/esm\/.*\/(get-env|to-int)\.|\/icons\/Icon(Checks|Search)\./;
+  /\/src\/(api|context)\/|\/src\/model\/(keys|paths|plain|text)\.|\/src\/components\/(Brand|PageHeader|Problem|Loading|Fallible|notify|useNow|useSlow|parts|renew)\.|\/@mantine\/hooks\/|\/(micromark-util-decode-[a-z-]+|decode-named-character-reference)\/|\/@mantine\/core\/esm\/components\/(ActionIcon|Alert|Title|Input|InputBase|TextInput|Skeleton)\/|\/@mantine\/core\/esm\/.*\/(get-env|to-int|primitive|get-contrast-color|use-resolved-styles-api)\.|\/@tanstack\/(query-core|react-query)\/|\/(wouter|regexparam)\/|preload-helper|\/icons\/Icon(Check|Checks|ChevronRight|Search)\./;
+
+/** The same of what each list of notifications needs: it would be a dozen files. */
+const LISTS =
+  /\/src\/features\/(feed\/(FeedList|NotificationRow|InboxFull|Missed|use[A-Z][A-Za-z]*)\.|search\/(SearchField|useAddressQuery)\.)|\/src\/components\/undo\.|\/@mantine\/core\/esm\/components\/SegmentedControl\/|\/@tanstack\/(react-virtual|virtual-core)\//;
 
 export default defineConfig({
   plugins: [react(), precompress()],
@@ -40,6 +44,15 @@ export default defineConfig({
     assetsInlineLimit: 0,
     reportCompressedSize: false,
     modulePreload: { polyfill: false },
-    rolldownOptions: { output: { codeSplitting: { groups: [{ name: "base", test: FIRST }] } } },
+    rolldownOptions: {
+      output: {
+        codeSplitting: {
+          groups: [
+            { name: "base", test: FIRST },
+            { name: "lists", test: LISTS },
+          ],
+        },
+      },
+    },
   },
 });

@@ -10,16 +10,21 @@ import { Observable } from "@/api/observable";
 import { Session } from "@/api/session";
 import type { ClientConfig } from "@/api/types";
 import { Fallible } from "@/components/Fallible";
-import { lazyPart } from "@/components/parts";
+import { ahead, lazyPart, shared } from "@/components/parts";
 import { Waiting } from "@/components/Waiting";
 import { FRESH_MS, meQuery, problemOf, readOnReturn, tried } from "@/context/queries";
 import { ServicesContext, useObservable } from "@/context/services";
 import { styleNonce, theme } from "./theme";
 
-const SignInPage = lazyPart(() => import("@/features/account/SignInPage"));
+const loadSignIn = shared(() => import("@/features/account/SignInPage"));
+const loadSignedIn = shared(() => import("./SignedIn"));
+const SignInPage = lazyPart(loadSignIn);
 const ForgotPasswordPage = lazyPart(() => import("@/features/account/ForgotPasswordPage"));
 const ResetPasswordPage = lazyPart(() => import("@/features/account/ResetPasswordPage"));
-const SignedIn = lazyPart(() => import("./SignedIn"));
+const SignedIn = lazyPart(loadSignedIn);
+
+/** Pages that are the same for everybody. */
+const OF_ALL = ["/forgot-password", "/reset-password"];
 
 const queries = new QueryClient({
   defaultOptions: {
@@ -71,6 +76,10 @@ function Start() {
   useEffect(() => {
     // What one user saw is not for the next.
     if (state === "signed-out") queries.removeQueries({ predicate: (query) => query.queryKey[0] !== "config" });
+  }, [state]);
+  useEffect(() => {
+    // While it is still asked who is signed in: nearly always it is who was.
+    if (!OF_ALL.includes(location.pathname)) ahead(state === "signed-out" ? loadSignIn : loadSignedIn);
   }, [state]);
   // Beside the parts of the page that show it.
   useQuery({ ...meQuery(api), ...tried(LONGEST_PAUSE_MS), enabled: state === "signed-in" });

@@ -6,7 +6,7 @@ import { Suspense, useEffect, useMemo, useRef, useState } from "react";
 import { Link, Redirect, Route, Switch, useLocation } from "wouter";
 import { Brand } from "@/components/Brand";
 import { Fallible } from "@/components/Fallible";
-import { offlinePart } from "@/components/parts";
+import { ahead, offlinePart, shared } from "@/components/parts";
 import { Troubles, TroublesContext } from "@/components/troubles";
 import { emailQuery, useReadOnArrival } from "@/context/queries";
 import { useObservable, useOwn, useServices } from "@/context/services";
@@ -21,12 +21,15 @@ import { Troubled } from "./Troubled";
 
 const KeySheet = offlinePart(() => import("./KeySheet"));
 const MenuDrawer = offlinePart(() => import("./MenuDrawer"));
-const InboxPage = offlinePart(() => import("@/features/inbox/InboxPage"));
+const loadInbox = shared(() => import("@/features/inbox/InboxPage"));
+const InboxPage = offlinePart(loadInbox);
 const MessagesPage = offlinePart(() => import("@/features/messages/MessagesPage"));
 const ReceivedPage = offlinePart(() => import("@/features/messages/ReceivedPage"));
-const ThreadPage = offlinePart(() => import("@/features/messages/ThreadPage"));
+const loadThread = shared(() => import("@/features/messages/ThreadPage"));
+const ThreadPage = offlinePart(loadThread);
 const TopicsPage = offlinePart(() => import("@/features/topics/TopicsPage"));
-const TopicPage = offlinePart(() => import("@/features/feed/TopicPage"));
+const loadTopic = shared(() => import("@/features/feed/TopicPage"));
+const TopicPage = offlinePart(loadTopic);
 const TopicSettingsPage = offlinePart(() => import("@/features/topics/TopicSettingsPage"));
 const AccountPage = offlinePart(() => import("@/features/account/AccountPage"));
 const DetailsPage = offlinePart(() => import("@/features/account/DetailsPage"));
@@ -34,6 +37,15 @@ const ConfirmEmailPage = offlinePart(() => import("@/features/account/ConfirmEma
 const SessionsPage = offlinePart(() => import("@/features/account/SessionsPage"));
 const DataPage = offlinePart(() => import("@/features/account/DataPage"));
 const ApiKeysPage = offlinePart(() => import("@/features/account/ApiKeysPage"));
+
+/** The pages that links of emails and alerts, and most visits, begin with. */
+const FIRST = [
+  { path: /^\/(inbox)?$/, load: loadInbox },
+  { path: /^\/topics\/[^/]+(\/n\/[^/]+)?$/, load: loadTopic },
+  { path: /^\/messages\/with\/[^/]+$/, load: loadThread },
+];
+// Once this part is there, which is before it is known who looks at it.
+for (const { path, load } of FIRST) if (path.test(location.pathname)) ahead(load);
 
 export function Shell() {
   const narrow = useMediaQuery("(max-width: 52em)", window.innerWidth < 832) ?? false;
