@@ -165,3 +165,17 @@ async def test_a_step_that_has_no_more_time_goes_on_in_the_next(
     assert len(full.ids) == 1
     await watch.step()
     assert full.ids == {"ann", "bob"}
+
+
+async def test_the_topics_of_a_user_are_found_without_reading_all_topics(fresh_pool: asyncpg.Pool) -> None:
+    await fresh_pool.execute(
+        "INSERT INTO topics (id, name, created_by, created_at, updated_at)"
+        " SELECT gen_random_uuid(), 't' || n, 'user' || n % 500, $1, $1 FROM generate_series(1, 2000) AS n",
+        NOW,
+    )
+    await fresh_pool.execute("ANALYZE topics")
+    counted = "SELECT count(*) FROM topics WHERE created_by = 'user7' AND kind = 'topic'"
+    for query, values in ((counted, ()), (stored.TOPICS, (["user7"], 10))):
+        plan = "\n".join(row[0] for row in await fresh_pool.fetch(f"EXPLAIN {query}", *values))
+        assert "topics_created_by" in plan
+        assert "Seq Scan on topics" not in plan

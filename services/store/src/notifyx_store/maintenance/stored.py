@@ -60,7 +60,7 @@ SELECT created_by, sum(last_seq - removed_total)::bigint AS count FROM topics WH
 GROUP BY created_by HAVING sum(last_seq - removed_total) >= $1 ORDER BY count DESC LIMIT $2
 """  # noqa: S608 - constants of the code
 
-_TOPICS = f"""
+TOPICS = f"""
 SELECT created_by, id, pruned_seq, last_seq,
        ARRAY(SELECT g.first_seq FROM log_gaps g WHERE g.topic_id = t.id ORDER BY g.last_seq) AS gap_firsts,
        ARRAY(SELECT g.last_seq FROM log_gaps g WHERE g.topic_id = t.id ORDER BY g.last_seq) AS gap_lasts
@@ -157,7 +157,7 @@ class StoredQuota:
 async def charged_spans(connection: asyncpg.Connection, accounts: Sequence[str]) -> dict[str, list[Span]]:
     """Return for each of ``accounts`` where the notifications that it is charged with can be."""
     spans: dict[str, list[Span]] = {}
-    for row in await connection.fetch(_TOPICS, accounts, MAX_TOPICS):
+    for row in await connection.fetch(TOPICS, accounts, MAX_TOPICS):
         gaps = zip(row["gap_firsts"], row["gap_lasts"], strict=True)
         found = spans_of(row["id"], row["pruned_seq"], row["last_seq"], gaps)
         spans.setdefault(row["created_by"], []).extend(found)
