@@ -25,11 +25,9 @@ const loadInbox = shared(() => import("@/features/inbox/InboxPage"));
 const InboxPage = offlinePart(loadInbox);
 const MessagesPage = offlinePart(() => import("@/features/messages/MessagesPage"));
 const ReceivedPage = offlinePart(() => import("@/features/messages/ReceivedPage"));
-const loadThread = shared(() => import("@/features/messages/ThreadPage"));
-const ThreadPage = offlinePart(loadThread);
+const ThreadPage = offlinePart(() => import("@/features/messages/ThreadPage"));
 const TopicsPage = offlinePart(() => import("@/features/topics/TopicsPage"));
-const loadTopic = shared(() => import("@/features/feed/TopicPage"));
-const TopicPage = offlinePart(loadTopic);
+const TopicPage = offlinePart(() => import("@/features/feed/TopicPage"));
 const TopicSettingsPage = offlinePart(() => import("@/features/topics/TopicSettingsPage"));
 const AccountPage = offlinePart(() => import("@/features/account/AccountPage"));
 const DetailsPage = offlinePart(() => import("@/features/account/DetailsPage"));
@@ -38,14 +36,8 @@ const SessionsPage = offlinePart(() => import("@/features/account/SessionsPage")
 const DataPage = offlinePart(() => import("@/features/account/DataPage"));
 const ApiKeysPage = offlinePart(() => import("@/features/account/ApiKeysPage"));
 
-/** The pages that links of emails and alerts, and most visits, begin with. */
-const FIRST = [
-  { path: /^\/(inbox)?$/, load: loadInbox },
-  { path: /^\/topics\/[^/]+(\/n\/[^/]+)?$/, load: loadTopic },
-  { path: /^\/messages\/with\/[^/]+$/, load: loadThread },
-];
-// Once this part is there, which is before it is known who looks at it.
-for (const { path, load } of FIRST) if (path.test(location.pathname)) ahead(load);
+// Before it is known who looks at it. Other pages are of so many files that, over six connections, the token would wait.
+if (["/", "/inbox"].includes(location.pathname)) ahead(loadInbox);
 
 export function Shell() {
   const narrow = useMediaQuery("(max-width: 52em)", window.innerWidth < 832) ?? false;
