@@ -304,6 +304,7 @@ async def test_pages_of_the_server_are_accessible_and_lead_back(browser: Browser
         "verify-ended": f"{platform.gateway}/verify-email#some",
         "unsubscribe": f"{platform.gateway}/unsubscribe?token=some",
         "acknowledge": f"{platform.gateway}/acknowledge?token=some",
+        "link-failed": f"{platform.gateway}/link-failed?why=link_expired",
         "lost": f"{platform.gateway}/nowhere",
     }
     found: dict[str, list[str]] = {}
