@@ -18,7 +18,8 @@ _SILENT = structlog.make_filtering_bound_logger(logging.CRITICAL)
 
 
 SIZES = (
-    (fanout, "BURST", 1_500), (fanout, "SMALL", 500), (catchup, "PAGE_SIZE", 5),
+    (fanout, "BURST", 1_500), (fanout, "SMALL", 500), (fanout, "FOR_ANSWERS", 750),
+    (catchup, "PAGE_SIZE", 5),
     (connection, "HIGH_WATER", 1_500), (connection, "LOW_WATER", 500), (connection, "LARGE", 500),
 )  # fmt: skip
 """Sizes of pages and buffers: small, so that few notifications fill them."""

@@ -21,7 +21,7 @@ from notifyx_gateway.socket import longpoll, longpoll_session
 from notifyx_gateway.socket.longpoll import LongPoll
 from notifyx_gateway.socket.settings import SocketSettings
 from support.memory_store import MemoryStore
-from support.patience import PATIENCE
+from support.patience import PATIENCE, until
 from support.socket_gateway import Gateway, running_gateway
 
 SETTINGS = SocketSettings(
@@ -142,6 +142,32 @@ async def test_a_repeated_poll_whose_answer_was_lost_ends_the_session(client: Cl
     await client.post(message("1", "1", "topic:news", "phx_join", {"since": 0}))
     found = await client.messages(3)
     assert [one[4]["body"] for one in found if one[3] == "notification"] == ["lost on the way", "not to come first"]
+
+
+async def test_what_many_topics_have_to_catch_up_on_leaves_room_for_the_answers(
+    client: Client, poll: LongPoll, memory: MemoryStore
+) -> None:
+    topics = [f"busy{number}" for number in range(95)]
+    # What somebody else has just received is sent from memory, all at once.
+    other = Client(client.session, client.url)
+    await other.get()
+    for topic in topics:
+        memory.topic(topic)
+    await other.post(*(message(topic, topic, f"topic:{topic}", "phx_join", {}) for topic in topics))
+    await other.messages(len(topics))
+    for topic in topics:
+        memory.append(topic, "x" * 1000)
+        await other.messages(1)
+    await client.get()
+    joins = [message(topic, topic, f"topic:{topic}", "phx_join", {"since": 0}) for topic in topics]
+    assert await client.post(*joins[:85]) == 200
+    _, session = poll._sessions.values()
+    joined = session.client.channel_set.channels
+    await until(lambda: session.closed or len(joined) == 85, "as many rows wait as may")
+    assert await client.post(*joins[85:]) == 200
+    await until(lambda: session.closed or len(joined) == len(topics), "all is joined before the next poll")
+    found = await client.messages(2 * len(topics))
+    assert {one[2] for one in found if one[3] == "notification"} == {f"topic:{topic}" for topic in topics}
 
 
 async def test_while_no_signing_key_is_known_the_client_tries_again(client: Client, gateway: Gateway) -> None:

@@ -33,6 +33,10 @@ log = get_logger(__name__)
 BURST = 256 << 10
 """Bytes; more than this in one tick is written at the pace that each sink accepts."""
 
+FOR_ANSWERS = 64 << 10
+"""Bytes of what may wait for a client that rows from memory leave free: an answer cannot wait, and a client that is
+closed for it asks for the same rows again."""
+
 SMALL = 64 << 10
 """Bytes that may wait for one sink while the bound of all clients is full."""
 
@@ -174,7 +178,7 @@ class Fanout:
             # After an outage many sinks return with the same cursor.
             memo = state.memo = (sink.format, cursor, state.head, *sink.format.encode(rows), len(rows))
         payload, size, count = memo[3:]
-        if size > min(room, BURST):
+        if size > min(room - FOR_ANSWERS, BURST):
             return False
         if count:
             sink.send(payload, size)
