@@ -35,18 +35,25 @@ unexport PYTHONDONTWRITEBYTECODE
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+# What is installed is below this folder. Who may only read it can run what somebody else has installed.
+WRITABLE = test -w . || { echo "You may not write to $(CURDIR), and something has to be installed there: run the same make once as a user who may."; exit 1; }
+
 $(UV):
 	@test -n "$(PYTHON)" || { echo "Notifyx needs Python 3.11 or newer; install it, or name it: make PYTHON=/path/to/python3"; exit 1; }
 	@echo "Preparing uv $(UV_VERSION) in .tools ..." >&2
-	@$(PYTHON) -m venv $(dir $(UV)).. || { echo "Python's venv module is missing; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	@$(WRITABLE)
+	@$(PYTHON) -c 'import ensurepip, venv' || { echo "Python's venv module is missing; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	@$(PYTHON) -m venv $(dir $(UV))..
 	@$(dir $(UV))pip --quiet --disable-pip-version-check install uv==$(UV_VERSION)
 
 .venv/.run: $(UV) uv.lock pyproject.toml $(MEMBERS)
+	@$(WRITABLE)
 	@echo "Installing Notifyx in .venv ..." >&2
 	@$(UV) sync --quiet --frozen --inexact --no-dev $(NODE_GROUP) --all-packages --python "$(INTERPRETER)"
 	@touch $@
 
 .venv/.dev: $(UV) uv.lock pyproject.toml $(MEMBERS)
+	@$(WRITABLE)
 	@echo "Installing Notifyx and its development tools in .venv ..." >&2
 	@$(UV) sync --quiet --frozen --inexact --all-packages --python "$(INTERPRETER)"
 	@touch $@ .venv/.run

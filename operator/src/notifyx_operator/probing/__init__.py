@@ -1,4 +1,4 @@
 """The prober: it publishes and receives through the gateways, as a client does, and reports whether that works.
 
-``probe`` and ``topic`` are pure. The package may use ``kube`` for conditions only.
+``probe`` and ``topic`` are pure. The package may use ``settings``, and ``kube`` for conditions.
 """

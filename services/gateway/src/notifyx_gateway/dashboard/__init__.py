@@ -5,5 +5,6 @@ a few figures from two readings, :mod:`interval_buffer` stores ten minutes of th
 wrong, :mod:`charts` draws, and :mod:`overview` assembles the page. :mod:`ledger` and :mod:`prometheus_charts` read
 from the store and from Prometheus. Only these two and the collector do I/O.
 
-The gateway renders the page, because it is needed when the web client is broken.
+The gateway renders the page, because it is needed when the web client is broken. The package may use ``upstream`` and
+what is below that.
 """

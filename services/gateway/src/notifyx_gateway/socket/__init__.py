@@ -1,5 +1,5 @@
 """The Phoenix Channels v2 socket, over WebSockets and over long poll.
 
-``frames`` and ``protocol`` are pure; connections and channels are thin shells around them. It may use ``delivery`` and
-``upstream``; ``rest`` and ``socket`` never use each other.
+``frames`` and ``protocol`` are pure; connections and channels are thin shells around them. It may use ``delivery``,
+``addressee``, ``upstream`` and what is below them; ``rest`` and ``socket`` never use each other.
 """
