@@ -20,7 +20,7 @@ from notifyx_common.contracts.accounts import (
     EmailChange,
     NewPassword,
     PasswordChange,
-    PasswordResetWish,
+    PasswordResetRequest,
     Profile,
 )
 from notifyx_common.contracts.auth import NewApiKey, SignUp, TimeZone, TokenRequest
@@ -70,7 +70,7 @@ MODELS: Mapping[str, type[BaseModel]] = {
     kind.__name__: kind
     for kind in (
         AckPush, Acks, BatchItem, DeleteAccount, EmailChange, HistoryPush, JoinParams, NewApiKey, NewHook,
-        NewNotification, NewPassword, NewStreamTicket, NewTopic, PasswordChange, PasswordResetWish, Profile,
+        NewNotification, NewPassword, NewStreamTicket, NewTopic, PasswordChange, PasswordResetRequest, Profile,
         PublishBatch, SignUp, SubscriptionSettings, TimeZone, TokenRequest, TopicPatch, Unack,
     )
 }  # fmt: skip

@@ -122,7 +122,7 @@ class OperatorNode(Node[OperatorSettings]):
             demands=demands,
             prober=prober,
             watched=lambda: all(watch.live for watch in watches.values()),
-            standing=lambda: leases.standing,
+            precedence=lambda: leases.precedence,
         )
         # Our own writes of a platform's status are no reason to read it again.
         watches = {
@@ -192,7 +192,7 @@ class OperatorNode(Node[OperatorSettings]):
 
     async def check(self) -> None:
         """Check that Kopf runs, unless another operator manages the topics. Raises :class:`Unavailable`."""
-        if self._leases is not None and self._leases.standing.manager:
+        if self._leases is not None and self._leases.precedence.manager:
             return
         if self._kopf is None or not self._kopf.is_alive():
             raise Unavailable("Kopf is not running.")

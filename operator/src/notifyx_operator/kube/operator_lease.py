@@ -13,7 +13,7 @@ from notifyx_common.errors import NotifyxError
 from notifyx_common.logs import get_logger
 from notifyx_operator.kube.api import ClusterRejected
 from notifyx_operator.kube.cluster import Cluster
-from notifyx_operator.kube.precedence import LEASE, NAMESPACES, OperatorLease, Standing, read_lease, standing
+from notifyx_operator.kube.precedence import LEASE, NAMESPACES, OperatorLease, Precedence, precedence, read_lease
 
 log = get_logger(__name__)
 
@@ -49,13 +49,13 @@ class OperatorLeases:
         self._renewals: dict[str, tuple[str, float]] = {}
         self._changed = asyncio.Condition()
         self._known = False
-        self.standing = Standing()
-        """The standing as of the last renewal."""
+        self.precedence = Precedence()
+        """The precedence as of the last renewal."""
 
     @property
     def manages(self) -> bool:
         """Whether this operator manages topics."""
-        return self._known and not self.standing.manager
+        return self._known and not self.precedence.manager
 
     async def run(self) -> None:
         """Renew for ever."""
@@ -70,27 +70,27 @@ class OperatorLeases:
     async def renew(self) -> None:
         """Renew the own Lease and read the others. Without the rights to, no other operator is known."""
         try:
-            found = await self._renew() if self._home else Standing()
+            found = await self._renew() if self._home else Precedence()
         except ClusterRejected as error:
             if error.status != 403:
                 raise
             log.info("operator_lease_not_permitted", reason=error.reason)
-            found = Standing()
-        if found != self.standing or not self._known:
-            log.info("operator_standing", manager=found.manager, overlaps=found.overlaps)
+            found = Precedence()
+        if found != self.precedence or not self._known:
+            log.info("operator_precedence", manager=found.manager, overlaps=found.overlaps)
         async with self._changed:
-            self.standing, self._known = found, True
+            self.precedence, self._known = found, True
             self._changed.notify_all()
 
-    async def _renew(self) -> Standing:
+    async def _renew(self) -> Precedence:
         own = await self._write_own()
         if self._namespaces:
-            return Standing()  # it may not read what other namespaces have
+            return Precedence()  # it may not read what other namespaces have
         leases = [lease for one in await self._cluster.leases(LEASE) if (lease := read_lease(one)) is not None]
         others = [one for one in leases if one.home != self._home and self._is_held(one)]
         if not others:
-            return Standing()
-        return standing(own, others, await self._cluster.platform_namespaces())
+            return Precedence()
+        return precedence(own, others, await self._cluster.platform_namespaces())
 
     async def _write_own(self) -> OperatorLease:
         """Create or renew the own Lease. One that has ended is acquired anew: others may have begun meanwhile."""

@@ -36,7 +36,7 @@ class OperatorLease:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Precedence:
     """``manager``: the namespace of the operator that manages the topics instead, or empty.
 
     ``overlaps``: namespaces that an operator which is limited to them manages as well, each with the home of that one.
@@ -83,14 +83,14 @@ def read_lease(document: Mapping[str, Any]) -> OperatorLease | None:
     )
 
 
-def standing(own: OperatorLease, others: Iterable[OperatorLease], trusted: Collection[str]) -> Standing:
-    """Return the standing of an operator that manages all namespaces.
+def precedence(own: OperatorLease, others: Iterable[OperatorLease], trusted: Collection[str]) -> Precedence:
+    """Return the precedence of an operator that manages all namespaces.
 
     ``trusted``: the namespaces that have a NotifyxPlatform. Who may edit some other namespace may make a Lease there.
     """
     found = [one for one in others if one.home != own.home and one.home in trusted]
     rivals = [one for one in found if not one.namespaces and (one.acquired, one.home) < (own.acquired, own.home)]
     if rivals:
-        return Standing(manager=min(rivals, key=lambda one: (one.acquired, one.home)).home)
+        return Precedence(manager=min(rivals, key=lambda one: (one.acquired, one.home)).home)
     overlaps = sorted((namespace, one.home) for one in found for namespace in one.namespaces)
-    return Standing(overlaps=tuple(overlaps))
+    return Precedence(overlaps=tuple(overlaps))

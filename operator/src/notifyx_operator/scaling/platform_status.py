@@ -63,7 +63,7 @@ def platform_status(
 
     ``invalid``: why the resource is invalid, or empty. ``unknown``: why the observed load is incomplete although it
     should not be, or empty. ``delivery``: the prober's condition, if there is a prober. ``topics``: that of the
-    operator's standing among others.
+    operator's precedence among others.
     """
     generation = int((document.get("metadata") or {}).get("generation", 0))
     before = document.get("status") or {}

@@ -23,7 +23,7 @@ from notifyx_common.metrics import Metrics
 from notifyx_operator.kube.cluster import PLATFORMS, Cluster
 from notifyx_operator.kube.connections import ConnectionCounts
 from notifyx_operator.kube.merge_patch import merge_patch
-from notifyx_operator.kube.precedence import Standing
+from notifyx_operator.kube.precedence import Precedence
 from notifyx_operator.probing.prober import Prober
 from notifyx_operator.scaling.bounds import (
     Decision,
@@ -81,7 +81,7 @@ class PlatformReconciler:
     """Reconciles the NotifyxPlatforms.
 
     ``prometheus`` and ``prober`` are ``None`` if they are not configured. ``watched`` returns whether :meth:`wake` is
-    called for each change of what is read, ``standing`` which operator manages the NotifyxTopics.
+    called for each change of what is read, ``precedence`` which operator manages the NotifyxTopics.
     """
 
     def __init__(
@@ -96,9 +96,9 @@ class PlatformReconciler:
         demands: Demands,
         prober: Prober | None,
         watched: Callable[[], bool],
-        standing: Callable[[], Standing],
+        precedence: Callable[[], Precedence],
     ) -> None:
-        self._standing = standing
+        self._precedence = precedence
         self._cluster = cluster
         self._watched = watched
         self._view: View | None = None
@@ -197,7 +197,7 @@ class PlatformReconciler:
             invalid=invalid,
             unknown=self._persistent_problem(unknown),
             delivery=self._prober.condition() if self._prober is not None else None,
-            topics=self._standing().condition,
+            topics=self._precedence().condition,
             moment=self._clock.now(),
         )
         if patch:

@@ -65,7 +65,7 @@ def _add_users(app: Quart, auth: Auth) -> None:
 
 def _add_accounts(app: Quart, own: Accounts) -> None:
     @handle(app, accounts.REQUEST_PASSWORD_RESET, headers=_NO_STORE)
-    async def request_reset(wanted: accounts.PasswordResetWish) -> accounts.PasswordReset:
+    async def request_reset(wanted: accounts.PasswordResetRequest) -> accounts.PasswordReset:
         return await own.request_reset(wanted)
 
     @handle(app, accounts.RESET_PASSWORD)

@@ -742,7 +742,7 @@ export interface paths {
         put?: never;
         /**
          * Publish up to 1,000
-         * @description Each item is taken or refused by itself: look at the `status` of each answer.
+         * @description Each item is accepted or rejected by itself: read the `status` of each answer.
          *
          *     The credential needs the scope `publish`.
          */
@@ -2038,10 +2038,10 @@ export interface components {
             new_password: string;
         };
         /**
-         * PasswordResetWish
+         * PasswordResetRequest
          * @description The address of somebody who has forgotten the password of an account.
          */
-        PasswordResetWish: {
+        PasswordResetRequest: {
             /** Email */
             email: string;
         };
@@ -2720,7 +2720,7 @@ export type NewStreamTicket = components['schemas']['NewStreamTicket'];
 export type NewTopic = components['schemas']['NewTopic'];
 export type Notification = components['schemas']['Notification'];
 export type PasswordChange = components['schemas']['PasswordChange'];
-export type PasswordResetWish = components['schemas']['PasswordResetWish'];
+export type PasswordResetRequest = components['schemas']['PasswordResetRequest'];
 export type Problem = components['schemas']['Problem'];
 export type Profile = components['schemas']['Profile'];
 export type Published = components['schemas']['Published'];
@@ -3305,7 +3305,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["PasswordResetWish"];
+                "application/json": components["schemas"]["PasswordResetRequest"];
             };
         };
         responses: {

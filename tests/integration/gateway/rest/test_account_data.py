@@ -14,7 +14,7 @@ from notifyx_common.background import Background
 from notifyx_common.contracts import departures as calls
 from notifyx_common.contracts.store.people import RemovedPiece, RemoveUser
 from notifyx_common.errors import Unavailable
-from notifyx_gateway.mail.departures import DepartureWorker, farewell
+from notifyx_gateway.mail.departures import DepartureWorker, deletion_mail
 from notifyx_gateway.upstream.departures import Departures
 from notifyx_local.postgres import Cluster
 from support.gateway import PASSWORD, Stack, running_stack
@@ -259,5 +259,5 @@ def test_the_last_mail_is_the_same_whenever_it_is_sent() -> None:
     left = calls.Departure(
         user_id="1", email="a@example.com", verified=True, topics="keep", left_at=at, told=False, final=False
     )
-    assert farewell(left, "https://n.test") == farewell(left, "https://n.test")
-    assert farewell(left, "https://n.test").context.model_dump()["kind"] == "account_deleted_topics_keep"
+    assert deletion_mail(left, "https://n.test") == deletion_mail(left, "https://n.test")
+    assert deletion_mail(left, "https://n.test").context.model_dump()["kind"] == "account_deleted_topics_keep"

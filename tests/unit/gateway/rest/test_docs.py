@@ -12,7 +12,7 @@ from notifyx_common.patterns import WORDS
 from notifyx_gateway.rest.api.examples import curl, example
 from notifyx_gateway.rest.api.openapi import build_openapi
 from notifyx_gateway.rest.api.operations import OPERATIONS
-from notifyx_gateway.rest.api.shapes import fields, parts
+from notifyx_gateway.rest.api.schema_words import fields, parts
 from notifyx_gateway.rest.prose import as_html
 
 SPEC = build_openapi(OPERATIONS, "http://127.0.0.1:4000")

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from notifyx_operator.kube.precedence import NAMESPACES, OperatorLease, read_lease, standing
+from notifyx_operator.kube.precedence import NAMESPACES, OperatorLease, precedence, read_lease
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -20,26 +20,26 @@ HOMES = {"a", "b", "c"}
 
 def test_of_two_the_one_that_began_first_manages() -> None:
     old, young = lease("b", 9), lease("a")
-    assert standing(old, [young], HOMES).manager == ""
-    assert standing(young, [old], HOMES).manager == "b"
-    assert standing(young, [old, lease("c", 20)], HOMES).manager == "c"
-    condition = standing(young, [old], HOMES).condition
+    assert precedence(old, [young], HOMES).manager == ""
+    assert precedence(young, [old], HOMES).manager == "b"
+    assert precedence(young, [old, lease("c", 20)], HOMES).manager == "c"
+    condition = precedence(young, [old], HOMES).condition
     assert (condition.status, condition.reason) == ("False", "OtherOperator")
     assert "the namespace b " in condition.message
 
 
 def test_of_two_that_began_together_exactly_one_manages() -> None:
     one, other = lease("a"), lease("b")
-    assert [standing(one, [other], HOMES).manager, standing(other, [one], HOMES).manager] == ["", "a"]
+    assert [precedence(one, [other], HOMES).manager, precedence(other, [one], HOMES).manager] == ["", "a"]
 
 
 def test_an_own_lease_and_one_without_a_platform_do_not_count() -> None:
     own = lease("a")
-    assert standing(own, [own, lease("tenant", 99)], HOMES).condition.status == "True"
+    assert precedence(own, [own, lease("tenant", 99)], HOMES).condition.status == "True"
 
 
 def test_one_that_is_limited_to_namespaces_is_told_of() -> None:
-    found = standing(lease("a"), [lease("b", 9, "team-x", "team-a")], HOMES)
+    found = precedence(lease("a"), [lease("b", 9, "team-x", "team-a")], HOMES)
     assert found.manager == ""
     assert (found.condition.status, found.condition.reason) == ("False", "Overlap")
     assert "the namespace b" in found.condition.message

@@ -25,7 +25,7 @@ from notifyx_common.contracts.accounts import (
     NewPassword,
     PasswordChangeCall,
     PasswordReset,
-    PasswordResetWish,
+    PasswordResetRequest,
     PendingEmail,
     Profile,
 )
@@ -48,7 +48,7 @@ class Accounts:
     changes: ChangeLog
     clock: Clock
 
-    async def request_reset(self, wanted: PasswordResetWish) -> PasswordReset:
+    async def request_reset(self, wanted: PasswordResetRequest) -> PasswordReset:
         """Return the token of a link that sets a new password."""
         lifetime = timedelta(minutes=self.settings.password_reset_minutes)
         async with self.database.guard():

@@ -20,7 +20,7 @@ LinkKind: TypeAlias = Literal["password_reset", "verification", "email_change"]
 """What a link in a mail is for: a new password, the proof of an address, the proof of a new address."""
 
 
-class PasswordResetWish(RequestModel):
+class PasswordResetRequest(RequestModel):
     """The address of somebody who has forgotten the password of an account."""
 
     email: Email
@@ -132,7 +132,7 @@ class EmailChangeCall:
     session: SessionId = ""
 
 
-REQUEST_PASSWORD_RESET = Call("POST", f"{V1}/password-resets", PasswordResetWish, PasswordReset, status=202)
+REQUEST_PASSWORD_RESET = Call("POST", f"{V1}/password-resets", PasswordResetRequest, PasswordReset, status=202)
 """Raises 404 without such an account, 409 ``managed_account``, and 429 shortly after the last one."""
 
 RESET_PASSWORD = Call("POST", f"{V1}/password-resets/complete", NewPassword, User)

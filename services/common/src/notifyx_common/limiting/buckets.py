@@ -47,15 +47,15 @@ class Bucket:
         """Return how many actions are allowed at ``now``."""
         return max(0, int((now + self.window - max(full_at, now) + _ROUNDING) / self.interval))
 
-    def standing(self, full_at: float, now: float, wait: float = 0.0) -> Standing:
+    def state(self, full_at: float, now: float, wait: float = 0.0) -> LimitState:
         """Return the state of the bucket at ``now``, for an action that has to wait ``wait`` seconds."""
         remaining = self.remaining(full_at, now)
         more = full_at + (remaining + 1) * self.interval - self.window - now
-        return Standing(wait, remaining, 0.0 if remaining >= self.burst else max(0.0, more))
+        return LimitState(wait, remaining, 0.0 if remaining >= self.burst else max(0.0, more))
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class LimitState:
     """What a limit answered about one action: the ``wait`` until it is allowed (0: it was counted), how many more are
     allowed at once, and the seconds until there is one more of those.
     """
@@ -80,9 +80,9 @@ class RateLimit:
         """Return the seconds until ``key`` may act; 0 if it may act now. Counts nothing."""
         return self.bucket.wait(self._full_at.get(key, now), now)
 
-    def standing(self, key: str, now: float, wait: float = 0.0) -> Standing:
+    def state(self, key: str, now: float, wait: float = 0.0) -> LimitState:
         """Return the state of the bucket of ``key`` at ``now``."""
-        return self.bucket.standing(self._full_at.get(key, now), now, wait)
+        return self.bucket.state(self._full_at.get(key, now), now, wait)
 
     def try_acquire(self, key: str, now: float) -> bool:
         """Count one action of ``key`` at ``now`` (monotonic seconds) if it is allowed; return whether it is."""

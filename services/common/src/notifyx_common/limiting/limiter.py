@@ -15,7 +15,7 @@ from typing import Protocol
 
 from notifyx_common.clock import Clock
 from notifyx_common.errors import Quota
-from notifyx_common.limiting.buckets import Bucket, RateLimit, Standing
+from notifyx_common.limiting.buckets import Bucket, LimitState, RateLimit
 from notifyx_common.limiting.turns import KeyedTurns
 from notifyx_common.metrics import Metrics
 from notifyx_common.running_timeout import RunningTimeout
@@ -66,29 +66,29 @@ class RateLimiter:
         """Count one action of ``key`` and return 0, or return the seconds to wait and count nothing."""
         return (await self.acquire(key)).wait
 
-    async def acquire(self, key: str, *, count: bool = True) -> Standing:
+    async def acquire(self, key: str, *, count: bool = True) -> LimitState:
         """Count one action of ``key`` if it is allowed; return how the key stands after it.
 
         Without ``count`` the action is checked alone, to be counted once it is done.
         """
-        if (standing := self._remembered(key)) is not None:
-            return standing
+        if (state := self._remembered(key)) is not None:
+            return state
         if self._shared is not None and not self._own.wait(key, self._clock.monotonic()):
-            standing = await self._acquire_shared(self._shared, key, count=count)
-            if standing is not None:
-                if standing.wait:
-                    self._remember_refusal(key, standing.wait)
+            state = await self._acquire_shared(self._shared, key, count=count)
+            if state is not None:
+                if state.wait:
+                    self._remember_refusal(key, state.wait)
                 elif count:
                     self._own.try_acquire(key, self._clock.monotonic())
-                return standing
+                return state
         now = self._clock.monotonic()
         wait = self._own.wait(key, now)
         if count:
             self._own.try_acquire(key, now)
         self._count("memory", "refused" if wait else "allowed")
-        return self._own.standing(key, now, wait)
+        return self._own.state(key, now, wait)
 
-    def _remembered(self, key: str) -> Standing | None:
+    def _remembered(self, key: str) -> LimitState | None:
         """Return how ``key`` stands if the shared count has rejected it and its wait is not over."""
         until = self._refused_until.get(key)
         if until is None:
@@ -97,7 +97,7 @@ class RateLimiter:
             del self._refused_until[key]
             return None
         self._count("memory", "refused")
-        return Standing(left, 0, left)
+        return LimitState(left, 0, left)
 
     def _remember_refusal(self, key: str, wait: float) -> None:
         self._refused_until[key] = self._clock.monotonic() + wait
@@ -105,43 +105,43 @@ class RateLimiter:
         if len(self._refused_until) > MAX_REFUSED:
             self._refused_until.popitem(last=False)
 
-    async def _acquire_shared(self, shared: SharedTable, key: str, *, count: bool) -> Standing | None:
+    async def _acquire_shared(self, shared: SharedTable, key: str, *, count: bool) -> LimitState | None:
         """Return how ``key`` stands by the count of all replicas; ``None`` if memcached does not answer."""
         change = _Change(self._own.bucket, self._clock, count=count)
         answered = False
         with contextlib.suppress(TimeoutError):
             # One request of this process at a time: concurrent updates would only make each other retry.
             async with RunningTimeout(self._timeout), self._turns.turn(key):
-                if (standing := self._remembered(key)) is not None:  # by the request before this one
-                    return standing
+                if (state := self._remembered(key)) is not None:  # by the request before this one
+                    return state
                 answered = await shared.update(bucket_key(self._name, key), change)
-        self._count("shared", "error" if not answered else "refused" if change.standing.wait else "allowed")
-        return change.standing if answered else None
+        self._count("shared", "error" if not answered else "refused" if change.state.wait else "allowed")
+        return change.state if answered else None
 
     def _count(self, tier: str, result: str) -> None:
         self._checks.labels(self._name, tier, result).inc()
 
 
 class _Change:
-    """One action in a bucket whose state is decimal Unix time; ``standing`` is the result of the last call."""
+    """One action in a bucket whose state is decimal Unix time; ``state`` is the result of the last call."""
 
     def __init__(self, bucket: Bucket, clock: Clock, *, count: bool) -> None:
         self._bucket = bucket
         self._clock = clock
         self._count = count
-        self.standing = Standing(0.0, bucket.burst, 0.0)
+        self.state = LimitState(0.0, bucket.burst, 0.0)
 
     def __call__(self, value: bytes | None) -> tuple[bytes, float] | None:
         now = self._clock.now().timestamp()
         full_at = moment(value, now)
         if wait := self._bucket.wait(full_at, now):
-            self.standing = self._bucket.standing(full_at, now, wait)
+            self.state = self._bucket.state(full_at, now, wait)
             return None
         if not self._count:
-            self.standing = self._bucket.standing(full_at, now)
+            self.state = self._bucket.state(full_at, now)
             return None
         full_at = self._bucket.after(full_at, now)
-        self.standing = self._bucket.standing(full_at, now)
+        self.state = self._bucket.state(full_at, now)
         return b"%.6f" % full_at, full_at - now
 
 

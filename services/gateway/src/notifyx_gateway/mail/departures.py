@@ -118,7 +118,7 @@ class DepartureWorker:
         try:
             if (await self._mailer.status(deadline=STATUS_TIMEOUT)).email == "off":
                 return True
-            result = await self._mailer.send(farewell(departure, self._public_url), seconds=SEND_TIMEOUT)
+            result = await self._mailer.send(deletion_mail(departure, self._public_url), seconds=SEND_TIMEOUT)
         except NotifyxError as error:
             log.info("account_deleted_mail_postponed", code=error.code)
             return False
@@ -129,7 +129,7 @@ class DepartureWorker:
         self._steps.labels(step).inc()
 
 
-def farewell(departure: Departure, public_url: str) -> Mail:
+def deletion_mail(departure: Departure, public_url: str) -> Mail:
     """Return the mail that says that the account is deleted; it is the same whenever it is sent."""
     kind: AccountMailKind = _KINDS[departure.topics]
     context = AccountMailContext(kind=kind, at=departure.left_at, time_zone=departure.time_zone)

@@ -121,7 +121,7 @@ def shown_to(principal: Principal, subscribed: Iterable[Shown]) -> list[Shown]:
     ]
 
 
-def standing(shown: Sequence[Shown], max_unread: int) -> dict[str, Any]:
+def inbox_state(shown: Sequence[Shown], max_unread: int) -> dict[str, Any]:
     """Return the members of a page that tell how the user stands in all that the inbox shows.
 
     ``max_unread`` notifications fill the user's inbox topic.
@@ -169,7 +169,7 @@ async def read_inbox(
     page = rows[:limit]
     return page_json(
         [(row["payload"], row["acked"]) for row in page],
-        {"next": following(page), **standing(shown, max_unread)},
+        {"next": following(page), **inbox_state(shown, max_unread)},
     )
 
 

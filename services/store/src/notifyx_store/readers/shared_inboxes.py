@@ -16,7 +16,7 @@ from notifyx_common.contracts.store.pages import MAX_SHARED_BYTES, InboxPageItem
 from notifyx_common.errors import NotifyxError
 from notifyx_common.principal import Principal
 from notifyx_store.log.unread import EXPIRED, UNREAD
-from notifyx_store.readers.inbox import Shown, shown_to, standing
+from notifyx_store.readers.inbox import Shown, inbox_state, shown_to
 from notifyx_store.readers.inbox_cursor import InboxCursor, position_after
 from notifyx_store.readers.inbox_pages import joined_page
 from notifyx_store.topics.rows import columns_for, topic_row
@@ -185,4 +185,4 @@ def _page(request: _Request, row: asyncpg.Record, max_unread: int) -> bytes | No
         return None
     more = row["found"] > request.item.limit
     following = InboxCursor(row["published_at"], row["topic_id"], row["seq"]).encode() if more else None
-    return joined_page(row["items"] or "", {"next": following, **standing(request.shown, max_unread)})
+    return joined_page(row["items"] or "", {"next": following, **inbox_state(request.shown, max_unread)})

@@ -15,7 +15,7 @@ from notifyx_common.contracts.accounts import (
     LinkCheck,
     NewPassword,
     PasswordChange,
-    PasswordResetWish,
+    PasswordResetRequest,
     Profile,
 )
 from notifyx_common.contracts.auth import (
@@ -173,7 +173,7 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         "POST", "/api/v1/password-resets", "requestPasswordReset", "Ask for a new password", "Accounts",
         {202: ("If it is an account's address, a mail is on its way.", "", None)}, (400, 409, 413, 415, 429, 503),
-        {JSON: PasswordResetWish}, public=True,
+        {JSON: PasswordResetRequest}, public=True,
         description="The answer is the same whether there is such an account. The mail has a link to a page of the web "
         "client, which sends its token to `complete`. A newer link replaces it. The wish is recorded before the "
         "answer: the mail comes although a service crashes.",
@@ -400,7 +400,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "POST", "/api/v1/notifications:batch", "publishBatch", "Publish up to 1,000", "Notifications",
         {200: ("One answer for each item, in order.", JSON, models.BatchAnswer)}, (400, 403, 413, 415, 429, 503),
         {JSON: models.BatchRequest}, scope="publish",
-        description="Each item is taken or refused by itself: look at the `status` of each answer.",
+        description="Each item is accepted or rejected by itself: read the `status` of each answer.",
     ),
     Operation(
         "GET", "/api/v1/topics/{name}/notifications", "history", "A topic's history", "Notifications",

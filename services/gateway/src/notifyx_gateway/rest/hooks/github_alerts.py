@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from notifyx_gateway.rest.hooks.event_text import EventText, labelled
 from notifyx_gateway.rest.hooks.publication import mapping, text
-from notifyx_gateway.rest.hooks.told import Told, labelled
 
 _NAMES: Mapping[str, str] = {
     "dependabot_alert": "Dependabot alert",
@@ -34,7 +34,7 @@ _OPEN = frozenset({
 """Actions after which somebody has to do something."""
 
 
-def alert(event: str, payload: Mapping[str, Any], sender: str) -> Told:
+def alert(event: str, payload: Mapping[str, Any], sender: str) -> EventText:
     """Return what happened to an alert."""
     found, action = mapping(payload.get("alert")), text(payload.get("action"))
     advisory, rule = mapping(found.get("security_advisory")), mapping(found.get("rule"))
@@ -59,7 +59,7 @@ def alert(event: str, payload: Mapping[str, Any], sender: str) -> Told:
     data = {"number": number, "summary": summary, "severity": severity, "package": package}
     label = f"{summary} ({package})" if summary and package else summary or package
     instance = mapping(mapping(found.get("most_recent_instance")).get("message"))
-    return Told(
+    return EventText(
         labelled(f"{name}{f' #{number}' if number else ''} {words}", label),
         text(advisory.get("description")) or text(instance.get("text")),
         text(found.get("html_url")),
@@ -68,13 +68,13 @@ def alert(event: str, payload: Mapping[str, Any], sender: str) -> Told:
     )
 
 
-def advisory(event: str, payload: Mapping[str, Any], _sender: str) -> Told:
+def advisory(event: str, payload: Mapping[str, Any], _sender: str) -> EventText:
     """Return what happened to an advisory, GitHub's or one of the repository."""
     found = mapping(payload.get(event))
     name, severity, summary = (text(found.get(key)) for key in ("ghsa_id", "severity", "summary"))
     data = {"advisory": name, "severity": severity, "summary": summary}
     words = " ".join(part for part in ("security advisory", name, text(payload.get("action"))) if part)
-    return Told(
+    return EventText(
         labelled(words, summary),
         text(found.get("description")),
         text(found.get("html_url")),

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from notifyx_common.contracts.store.names import Priority
+from notifyx_gateway.rest.hooks.event_text import EventText, counted, labelled
 from notifyx_gateway.rest.hooks.github_alerts import advisory, alert
 from notifyx_gateway.rest.hooks.publication import branch, items, mapping, shown, text
-from notifyx_gateway.rest.hooks.told import Told, counted, labelled
 
 _FAILED = frozenset({"failure", "timed_out", "startup_failure", "error"})
 
@@ -53,24 +53,24 @@ _MEMBERS: Mapping[str, str] = {
 }  # fmt: skip
 
 
-def describe(event: str, payload: Mapping[str, Any], sender: str) -> Told:
+def describe(event: str, payload: Mapping[str, Any], sender: str) -> EventText:
     """Return what happened; an event that is not known is told by its name."""
     if (told := _EVENTS.get(event)) is not None:
         return told(event, payload, sender)
     action = text(payload.get("action")).replace("_", " ")
-    return Told(f"{' '.join(part for part in (event.replace('_', ' '), action) if part)} by {sender}")
+    return EventText(f"{' '.join(part for part in (event.replace('_', ' '), action) if part)} by {sender}")
 
 
-def _ping(_event: str, payload: Mapping[str, Any], _sender: str) -> Told:
-    return Told("the webhook is connected", text(payload.get("zen")), priority="low")
+def _ping(_event: str, payload: Mapping[str, Any], _sender: str) -> EventText:
+    return EventText("the webhook is connected", text(payload.get("zen")), priority="low")
 
 
-def _push(_event: str, payload: Mapping[str, Any], sender: str) -> Told:
+def _push(_event: str, payload: Mapping[str, Any], sender: str) -> EventText:
     commits, ref = items(payload.get("commits")), branch(payload)
     tag = text(payload.get("ref")).startswith("refs/tags/")
     name = f"the {'tag' if tag else 'branch'} {ref}"
     if payload.get("deleted") is True:
-        return Told(f"{sender} deleted {name}")
+        return EventText(f"{sender} deleted {name}")
     count = counted(len(commits), "commit")
     if tag:
         words = f"{sender} {'moved' if payload.get('created') is False else 'pushed'} {name}"
@@ -78,7 +78,7 @@ def _push(_event: str, payload: Mapping[str, Any], sender: str) -> Told:
         words = f"{sender} created {name}{f' with {count}' if commits else ''}"
     else:
         words = f"{sender} {'force-pushed' if payload.get('forced') is True else 'pushed'} {count} to {ref}"
-    return Told(words, shown(commits, _commit), text(payload.get("compare")))
+    return EventText(words, shown(commits, _commit), text(payload.get("compare")))
 
 
 def _commit(commit: object) -> str:
@@ -86,11 +86,11 @@ def _commit(commit: object) -> str:
     return f"{text(told.get('id'))[:8]} {text(told.get('message')).partition(chr(10))[0]}"
 
 
-def _ref(event: str, payload: Mapping[str, Any], sender: str) -> Told:
-    return Told(f"{sender} {event}d the {text(payload.get('ref_type')) or 'branch'} {text(payload.get('ref'))}")
+def _ref(event: str, payload: Mapping[str, Any], sender: str) -> EventText:
+    return EventText(f"{sender} {event}d the {text(payload.get('ref_type')) or 'branch'} {text(payload.get('ref'))}")
 
 
-def _run(event: str, payload: Mapping[str, Any], _sender: str) -> Told:
+def _run(event: str, payload: Mapping[str, Any], _sender: str) -> EventText:
     run, action = mapping(payload.get(event)), text(payload.get("action"))
     # A run that is requested again still has the conclusion of the last time.
     conclusion = text(run.get("conclusion")) if action in ("completed", "") else ""
@@ -98,27 +98,27 @@ def _run(event: str, payload: Mapping[str, Any], _sender: str) -> Told:
     ref = text(run.get("head_branch")) or text(mapping(run.get("check_suite")).get("head_branch"))
     link = text(run.get("html_url"))
     words = f"{name} {(conclusion or action).replace('_', ' ')}{f' on {ref}' if ref else ''}"
-    return Told(words, text(run.get("display_title")), link, _priority(conclusion))
+    return EventText(words, text(run.get("display_title")), link, _priority(conclusion))
 
 
-def _status(_event: str, payload: Mapping[str, Any], _sender: str) -> Told:
+def _status(_event: str, payload: Mapping[str, Any], _sender: str) -> EventText:
     state, name = text(payload.get("state")), text(payload.get("context")) or "status"
     on = text(mapping(next(iter(items(payload.get("branches"))), None)).get("name")) or text(payload.get("sha"))[:8]
     words = f"{name} {state}{f' on {on}' if on else ''}"
-    return Told(words, text(payload.get("description")), text(payload.get("target_url")), _priority(state))
+    return EventText(words, text(payload.get("description")), text(payload.get("target_url")), _priority(state))
 
 
-def _deployment(event: str, payload: Mapping[str, Any], sender: str) -> Told:
+def _deployment(event: str, payload: Mapping[str, Any], sender: str) -> EventText:
     deployment, status = mapping(payload.get("deployment")), mapping(payload.get("deployment_status"))
     where = text(status.get("environment")) or text(deployment.get("environment"))
     ref = text(deployment.get("ref"))
     what = f"deployment{f' of {ref}' if ref else ''}{f' to {where}' if where else ''}"
     if event == "deployment":
-        return Told(f"{sender} created a {what}", text(deployment.get("description")))
+        return EventText(f"{sender} created a {what}", text(deployment.get("description")))
     state = text(status.get("state"))
     link = next((url for key in ("log_url", "target_url", "environment_url") if (url := text(status.get(key)))), "")
     words = labelled(what, state.replace("_", " "))
-    return Told(words, text(status.get("description")), link, _priority(state))
+    return EventText(words, text(status.get("description")), link, _priority(state))
 
 
 def _priority(state: str) -> Priority:
@@ -140,7 +140,7 @@ def _label(subject: Mapping[str, Any]) -> str:
     return next((label for key in ("title", "name", "tag_name") if (label := text(subject.get(key)))), "")
 
 
-def _changed(event: str, payload: Mapping[str, Any], sender: str) -> Told:
+def _changed(event: str, payload: Mapping[str, Any], sender: str) -> EventText:
     # The event says which it is: an issue's payload may have the milestone that it was added to.
     key = {"issues": "issue"}.get(event, event)
     what, subject = _subject({key: payload.get(key)})
@@ -153,7 +153,7 @@ def _changed(event: str, payload: Mapping[str, Any], sender: str) -> Told:
         words = verb.format(what=what, name=_name(key, payload) or "somebody")
     else:
         words = f"{action.replace('_', ' ') or 'changed'} {what}"
-    return Told(
+    return EventText(
         labelled(f"{sender} {words}", _label(subject)), text(subject.get("body")), text(subject.get("html_url"))
     )
 
@@ -166,16 +166,16 @@ def _name(key: str, payload: Mapping[str, Any]) -> str:
     return ""
 
 
-def _noted(event: str, payload: Mapping[str, Any], sender: str) -> Told:
+def _noted(event: str, payload: Mapping[str, Any], sender: str) -> EventText:
     comment, action = mapping(payload.get("comment")), text(payload.get("action"))
     what, subject = _subject(payload)
     what = what or f"commit {text(comment.get('commit_id'))[:8]}"
     words = _NOTED.get(action, f"{action.replace('_', ' ') or 'changed'} a comment on")
     link = text(subject.get("html_url") if action == "deleted" else comment.get("html_url"))
-    return Told(labelled(f"{sender} {words} {what}", _label(subject)), text(comment.get("body")), link)
+    return EventText(labelled(f"{sender} {words} {what}", _label(subject)), text(comment.get("body")), link)
 
 
-def _review(_event: str, payload: Mapping[str, Any], sender: str) -> Told:
+def _review(_event: str, payload: Mapping[str, Any], sender: str) -> EventText:
     review, action = mapping(payload.get("review")), text(payload.get("action"))
     what, subject = _subject(payload)
     if action == "submitted":
@@ -184,46 +184,48 @@ def _review(_event: str, payload: Mapping[str, Any], sender: str) -> Told:
         author = text(mapping(review.get("user")).get("login"))
         words = f"{action.replace('_', ' ') or 'changed'} {f'the review by {author}' if author else 'a review'} of"
     words = labelled(f"{sender} {words} {what}", _label(subject))
-    return Told(words, text(review.get("body")), text(review.get("html_url")))
+    return EventText(words, text(review.get("body")), text(review.get("html_url")))
 
 
-def _thread(_event: str, payload: Mapping[str, Any], sender: str) -> Told:
+def _thread(_event: str, payload: Mapping[str, Any], sender: str) -> EventText:
     what, subject = _subject(payload)
     action = "reopened" if text(payload.get("action")) == "unresolved" else "resolved"
     link = text(subject.get("html_url"))
-    return Told(labelled(f"{sender} {action} a conversation on {what}", _label(subject)), link=link)
+    return EventText(labelled(f"{sender} {action} a conversation on {what}", _label(subject)), link=link)
 
 
-def _repository(event: str, payload: Mapping[str, Any], sender: str) -> Told:
+def _repository(event: str, payload: Mapping[str, Any], sender: str) -> EventText:
     action = "publicized" if event == "public" else text(payload.get("action"))
     words = _REPOSITORY.get(action, f"{action.replace('_', ' ') or 'changed'} the repository")
-    return Told(f"{sender} {words}", link=text(mapping(payload.get("repository")).get("html_url")))
+    return EventText(f"{sender} {words}", link=text(mapping(payload.get("repository")).get("html_url")))
 
 
-def _star(event: str, payload: Mapping[str, Any], sender: str) -> Told:
+def _star(event: str, payload: Mapping[str, Any], sender: str) -> EventText:
     # GitHub's event `watch` is about stars, too.
     gone = event == "star" and text(payload.get("action")) == "deleted"
-    return Told(f"{sender} {'took back the star of' if gone else 'starred'} the repository")
+    return EventText(f"{sender} {'took back the star of' if gone else 'starred'} the repository")
 
 
-def _fork(_event: str, payload: Mapping[str, Any], sender: str) -> Told:
+def _fork(_event: str, payload: Mapping[str, Any], sender: str) -> EventText:
     forkee = mapping(payload.get("forkee"))
     name = text(forkee.get("full_name"))
-    return Told(f"{sender} forked the repository{f' to {name}' if name else ''}", link=text(forkee.get("html_url")))
+    return EventText(
+        f"{sender} forked the repository{f' to {name}' if name else ''}", link=text(forkee.get("html_url"))
+    )
 
 
-def _member(_event: str, payload: Mapping[str, Any], sender: str) -> Told:
+def _member(_event: str, payload: Mapping[str, Any], sender: str) -> EventText:
     action, name = text(payload.get("action")), text(mapping(payload.get("member")).get("login")) or "somebody"
     if (done := _MEMBERS.get(action)) is not None:
-        return Told(f"{sender} {done.format(name)}")
-    return Told(f"{sender} {action.replace('_', ' ') or 'changed'} {name}")
+        return EventText(f"{sender} {done.format(name)}")
+    return EventText(f"{sender} {action.replace('_', ' ') or 'changed'} {name}")
 
 
-def _wiki(_event: str, payload: Mapping[str, Any], sender: str) -> Told:
+def _wiki(_event: str, payload: Mapping[str, Any], sender: str) -> EventText:
     pages = items(payload.get("pages"))
     first = mapping(next(iter(pages), None))
     words = f"{sender} changed {counted(len(pages), 'page')} of the wiki"
-    return Told(words, shown(pages, _page), text(first.get("html_url")))
+    return EventText(words, shown(pages, _page), text(first.get("html_url")))
 
 
 def _page(page: object) -> str:
@@ -231,7 +233,7 @@ def _page(page: object) -> str:
     return f"{text(told.get('action'))} {text(told.get('title'))}"
 
 
-_EVENTS: Mapping[str, Callable[[str, Mapping[str, Any], str], Told]] = {
+_EVENTS: Mapping[str, Callable[[str, Mapping[str, Any], str], EventText]] = {
     "ping": _ping,
     "push": _push,
     **dict.fromkeys(("create", "delete"), _ref),

@@ -17,7 +17,7 @@ from notifyx_common.serving.web import json_response
 from notifyx_gateway.mail.verification import EmailVerification
 from notifyx_gateway.rest.answers import ClientConfig
 from notifyx_gateway.rest.api.examples import curl
-from notifyx_gateway.rest.api.shapes import fields, parts
+from notifyx_gateway.rest.api.schema_words import fields, parts
 from notifyx_gateway.rest.codings import File, file_response, gzipped
 from notifyx_gateway.rest.pages import Pages
 from notifyx_gateway.settings import GatewaySettings

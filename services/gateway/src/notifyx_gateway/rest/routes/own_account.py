@@ -8,7 +8,7 @@ from notifyx_common.contracts.accounts import (
     LinkCheck,
     NewPassword,
     PasswordChange,
-    PasswordResetWish,
+    PasswordResetRequest,
     Profile,
 )
 from notifyx_common.errors import NotifyxError
@@ -42,7 +42,7 @@ def password_reset_routes(
         # No account is needed, so the limit comes before the work of reading. Nothing before the answer depends on
         # whether there is such an account: auth records the wish, and who it is for is looked up later.
         await limits.mail_from(request_auth.address())
-        wanted = await read_model(PasswordResetWish, SMALL_BODY)
+        wanted = await read_model(PasswordResetRequest, SMALL_BODY)
         await verification.require_email()
         await mails.request("password_reset", wanted.email)
         request_auth.record("password_reset_requested", "succeeded", subject=wanted.email)

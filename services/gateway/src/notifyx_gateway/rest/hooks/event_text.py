@@ -10,7 +10,7 @@ from notifyx_common.contracts.store.names import Priority
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class EventText:
     """A sentence about the event, the text that people wrote, a link, and what else is known of it."""
 
     words: str
