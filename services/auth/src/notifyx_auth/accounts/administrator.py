@@ -8,6 +8,7 @@ from tortoise.transactions import in_transaction
 
 from notifyx_auth.accounts.links import end_links
 from notifyx_auth.base.credential_changes import Change, ChangeLog
+from notifyx_auth.base.locks import Lock, acquire
 from notifyx_auth.base.models import User
 from notifyx_auth.base.secret_formats import email_key
 from notifyx_auth.credentials import api_keys
@@ -20,8 +21,6 @@ from notifyx_common.logs import get_logger
 
 log = get_logger(__name__)
 
-_LOCK = 0x61646D696E  # "admin"
-
 
 async def ensure(email: str, password: str, *, passwords: Passwords, changes: ChangeLog, now: datetime) -> None:
     """Make ``email`` an administrator with ``password``, unless it already is.
@@ -33,7 +32,7 @@ async def ensure(email: str, password: str, *, passwords: Passwords, changes: Ch
     if key is None:
         raise invalid_email()
     async with in_transaction(CONNECTION) as connection:
-        await connection.execute_query("SELECT pg_advisory_xact_lock($1)", [_LOCK])
+        await acquire(connection, Lock.ADMINISTRATOR)
         user = await User.filter(email_key=key).select_for_update().first()  # no sign-in starts a session meanwhile
         if user is None:
             await User.create(

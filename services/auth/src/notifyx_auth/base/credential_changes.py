@@ -15,6 +15,7 @@ from typing import Literal
 import asyncpg
 from tortoise.backends.base.client import BaseDBAsyncClient
 
+from notifyx_auth.base.locks import Lock, acquire
 from notifyx_auth.base.models import CredentialChange
 from notifyx_common.contracts.auth import CredentialChange as ChangeView
 from notifyx_common.contracts.auth import CredentialChanges
@@ -30,7 +31,6 @@ CACHED = timedelta(minutes=2)
 MARGIN = timedelta(minutes=1)
 """How much longer than it matters a change is kept, since clocks differ and commits take time."""
 
-_LOCK = 0x6368616E676573  # "changes"
 _READ = """
 SELECT id, kind, subject, epoch, email, until FROM credential_changes WHERE id > $1 AND until > $2 ORDER BY id LIMIT $3
 """
@@ -61,7 +61,7 @@ class ChangeLog:
         """Record ``changes`` as the last part of ``transaction``."""
         if not changes:
             return
-        await transaction.execute_query("SELECT pg_advisory_xact_lock($1)", [_LOCK])
+        await acquire(transaction, Lock.CREDENTIAL_CHANGES)
         until = now + self._kept
         rows = [
             CredentialChange(kind=one.kind, subject=one.subject, epoch=one.epoch, email=one.email, until=until)

@@ -14,6 +14,7 @@ import orjson
 from joserfc.jwk import ECKey
 from tortoise.transactions import in_transaction
 
+from notifyx_auth.base.locks import Lock, acquire
 from notifyx_auth.base.models import SigningKey
 from notifyx_auth.signing.keys import KeyCipher, KeyTimes, RotationPolicy, active_key, new_key, plan_rotation
 from notifyx_common.clock import Clock
@@ -22,8 +23,6 @@ from notifyx_common.errors import Unavailable
 from notifyx_common.logs import get_logger
 
 log = get_logger(__name__)
-
-_LOCK = 0x6E6F7469667978  # "notifyx": one number for the rotation, in auth's own database
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +49,7 @@ class Keyring:
         """
         async with self._database.guard():
             async with in_transaction(CONNECTION) as connection:
-                await connection.execute_query("SELECT pg_advisory_xact_lock($1)", [_LOCK])
+                await acquire(connection, Lock.KEY_ROTATION)
                 await self._rotate(await SigningKey.all(), self._clock.now())
             rows = await SigningKey.all().order_by("active_at", "kid")
         decrypted = {loaded.times.kid: loaded.private for loaded in self._loaded}

@@ -1,4 +1,4 @@
-"""The advisory locks of topics, which keep the ledger exact, and how background work acquires them.
+"""The advisory locks of the store: of topics, which keep the ledger exact, and of work that one replica does at a time.
 
 Acknowledging, subscribing and unsubscribing hold a topic's advisory lock shared; work that counts or removes a topic's
 notifications (retention, expiry, the outbox's cursor) holds it exclusively, in a short transaction with a short lock
@@ -18,6 +18,12 @@ LOCK_SHARED = "SELECT pg_advisory_xact_lock_shared(hashtextextended(id::text, 0)
 
 LOCK_EXCLUSIVE = "SELECT pg_advisory_xact_lock(hashtextextended(id::text, 0)) FROM unnest($1::uuid[]) AS wanted(id)"
 """As :data:`LOCK_SHARED`, but exclusively."""
+
+LOCK_INCIDENTS = "SELECT pg_advisory_xact_lock(hashtextextended('incidents', 0))"
+"""Hold the advisory lock of the list of incidents until the transaction ends."""
+
+TRY_LOCK_SEARCH_INDEX = "SELECT pg_try_advisory_xact_lock(hashtextextended('search index', 0))"
+"""Try to become the one replica that indexes now, until the transaction ends."""
 
 _TRY_LOCK = "SELECT pg_try_advisory_xact_lock(hashtextextended('sweep:' || $1::uuid::text, 0))"
 

@@ -8,9 +8,9 @@ from datetime import datetime
 import asyncpg
 
 from notifyx_common.contracts.store.incidents import Incident
+from notifyx_store.base.locking import LOCK_INCIDENTS
 from notifyx_store.maintenance.incident_rules import Kept, merge
 
-_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('incidents', 0))"
 _READ = "SELECT key, cause, severity, sentence, began, ended, seen FROM incidents ORDER BY began, id"
 _CLEAR = "DELETE FROM incidents"
 _WRITE = """
@@ -23,7 +23,7 @@ async def merge_incidents(
 ) -> list[Incident]:
     """Merge what a gateway has observed into the list, and return it."""
     async with connection.transaction():
-        await connection.execute(_LOCK)
+        await connection.execute(LOCK_INCIDENTS)
         before = [_kept(row) for row in await connection.fetch(_READ)]
         after = merge(before, observed, now)
         if after != before:

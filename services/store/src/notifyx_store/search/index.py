@@ -25,6 +25,7 @@ from notifyx_common.errors import Unavailable
 from notifyx_common.logs import get_logger
 from notifyx_store.base.context import StoreContext
 from notifyx_store.base.database import affected
+from notifyx_store.base.locking import TRY_LOCK_SEARCH_INDEX
 
 log = get_logger(__name__)
 
@@ -42,8 +43,6 @@ STEP_BYTES = 2 << 20
 
 _TOPICS_PER_SCAN = 100
 _RETRIES = Backoff(0.5, 30.0, jitter=AROUND)
-
-_TRY_LOCK = "SELECT pg_try_advisory_xact_lock(hashtextextended('search index', 0))"
 
 INDEX_POSITION = """
 greatest(t.pruned_seq, coalesce((SELECT max(r.last_seq) FROM search_ranges r WHERE r.topic_id = t.id), 0))
@@ -122,7 +121,7 @@ async def index_topic(connection: asyncpg.Connection, topic: UUID, skipped: Coun
     ``skipped`` counts the notifications that cannot be searched.
     """
     async with connection.transaction():
-        if not await connection.fetchval(_TRY_LOCK):
+        if not await connection.fetchval(TRY_LOCK_SEARCH_INDEX):
             return 0  # another replica does it
         await connection.execute("SET LOCAL synchronous_commit = off")
         rows = await connection.fetch(_SIZES, topic, SEQS_PER_STEP)
