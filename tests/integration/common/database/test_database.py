@@ -11,7 +11,9 @@ import struct
 import sys
 import time
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -374,3 +376,24 @@ def test_only_an_absent_database_is_unavailable() -> None:
     assert as_unavailable(KeyError("x")) is None
     with pytest.raises(asyncpg.InterfaceError), unavailable_when_lost():
         raise asyncpg.InterfaceError("another operation is in progress")
+
+
+@pytest.mark.usefixtures("package")
+async def test_a_reading_of_the_clock_that_is_held_up_does_not_count(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readings: list[int] = []
+    fetchval = asyncpg.Connection.fetchval
+
+    async def held_up(self: asyncpg.Connection, query: str, *args: Any, **options: Any) -> Any:
+        answer = await fetchval(self, query, *args, **options)
+        if "clock_timestamp" in query:
+            readings.append(1)
+            if len(readings) == 1:
+                await asyncio.sleep(1)
+        return answer
+
+    monkeypatch.setattr(asyncpg.Connection, "fetchval", held_up)
+    async with Database(config(database)) as entered:
+        error = await entered.pool.fetchval("SELECT clock_timestamp()") - entered.clock.now()
+        assert abs(error) < timedelta(seconds=0.4), "half a second by the first reading alone"

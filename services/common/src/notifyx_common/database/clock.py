@@ -14,6 +14,10 @@ from notifyx_common.clock import Clock
 MEASURE_INTERVAL = 5.0
 """Seconds between two measurements: how long a node does not know that PostgreSQL's clock was set."""
 
+READINGS = 3
+"""Readings for a measurement, of which the most exact counts: the first one also prepares its statement, and any may be
+held up."""
+
 DRIFT = 0.001
 """Seconds by which two clocks may diverge each second: twice what NTP slews at most."""
 

@@ -18,7 +18,7 @@ from tortoise.transactions import in_transaction
 from notifyx_common.backoff import between
 from notifyx_common.calls.silence import TICK, Silence
 from notifyx_common.clock import Clock, SystemClock
-from notifyx_common.database.clock import DatabaseClock
+from notifyx_common.database.clock import READINGS, DatabaseClock
 from notifyx_common.database.config import CONNECTION, DatabaseConfig, tortoise_config
 from notifyx_common.database.engine import Client, Pool
 from notifyx_common.database.loss import LOST, as_unavailable, unavailable_when_lost
@@ -116,9 +116,10 @@ class Database:
         """Bring :attr:`clock` up to date; call it every :data:`MEASURE_INTERVAL`. Raises :class:`Unavailable`."""
         with unavailable_when_lost():
             async with self.pool.acquire() as connection:
-                before = self.clock.monotonic()
-                answer = await connection.fetchval("SELECT clock_timestamp()")
-                self.clock.measure(before, answer, self.clock.monotonic())
+                for _ in range(READINGS):
+                    before = self.clock.monotonic()
+                    answer = await connection.fetchval("SELECT clock_timestamp()")
+                    self.clock.measure(before, answer, self.clock.monotonic())
 
     def usage(self) -> PoolUsage:
         """Return how many connections are in use."""
