@@ -40,8 +40,8 @@ WRITABLE = test -w . || { echo "You may not write to $(CURDIR), and something ha
 
 $(UV):
 	@test -n "$(PYTHON)" || { echo "Notifyx needs Python 3.11 or newer; install it, or name it: make PYTHON=/path/to/python3"; exit 1; }
-	@echo "Preparing uv $(UV_VERSION) in .tools ..." >&2
 	@$(WRITABLE)
+	@echo "Preparing uv $(UV_VERSION) in .tools ..." >&2
 	@$(PYTHON) -c 'import ensurepip, venv' || { echo "Python's venv module is missing; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
 	@$(PYTHON) -m venv $(dir $(UV))..
 	@$(dir $(UV))pip --quiet --disable-pip-version-check install uv==$(UV_VERSION)

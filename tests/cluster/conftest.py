@@ -21,7 +21,7 @@ ORDER = (
 )  # fmt: skip
 
 
-CLUSTER = pytest.StashKey[tuple[Cluster, Kube]]()
+CLUSTER = pytest.StashKey[Cluster]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -47,9 +47,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     """Add to the report of a failure how the cluster is at that moment."""
     report = yield
     if report.failed and CLUSTER in item.config.stash:
-        cluster, kube = item.config.stash[CLUSTER]
-        lines = [*cluster_state(kube), *cluster.last_errors()]
-        report.sections.append(("the cluster", "\n".join(lines) or "nothing is wrong with it"))
+        report.sections.append(("the cluster", cluster_state(item.config.stash[CLUSTER])))
     return report
 
 
@@ -96,16 +94,15 @@ def cluster(pytestconfig: pytest.Config, images: list[Image], stays: bool, say: 
         found = choose(context=context, way=wanted_provider(), images=images, say=say)
     except NoCluster as error:
         pytest.fail(str(error), pytrace=False)
+    pytestconfig.stash[CLUSTER] = found
     yield found
     if not stays:
         found.down(say)
 
 
 @pytest.fixture(scope="session")
-def kube(cluster: Cluster, pytestconfig: pytest.Config) -> Kube:
-    kube = Kube(cluster)
-    pytestconfig.stash[CLUSTER] = cluster, kube
-    return kube
+def kube(cluster: Cluster) -> Kube:
+    return Kube(cluster)
 
 
 @pytest.fixture(scope="session")

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from cluster.kube import Kube, find_condition
+from cluster.kube import Kube, condition, find_condition
 from cluster.objects import Object
+from cluster.provider import Cluster
 from cluster.waiting import CommandFailed
 
 EVENTS = 12
 PRESSURES = ("MemoryPressure", "DiskPressure", "PIDPressure")
 
 
-def cluster_state(kube: Kube) -> list[str]:
-    """Return what is wrong with nodes and pods, and the last warnings."""
+def cluster_state(cluster: Cluster) -> str:
+    """Return what is wrong with nodes and pods, the last warnings, and the last errors of the nodes' daemons."""
     try:
-        return describe(kube.objects("nodes"), kube.objects("pods"), kube.objects("events"))
+        kube = Kube(cluster)
+        lines = describe(kube.objects("nodes"), kube.objects("pods"), kube.objects("events"))
     except CommandFailed as error:
-        return [f"the cluster does not say how it is: {error}"]
+        lines = [f"the cluster does not say how it is: {error}"]
+    return "\n".join([*lines, *cluster.last_errors()]) or "nothing is wrong with it"
 
 
 def describe(nodes: Sequence[Object], pods: Sequence[Object], events: Sequence[Object]) -> list[str]:
@@ -44,12 +47,7 @@ def _node_faults(node: Object) -> Iterator[str]:
 
 def _unready(pods: Sequence[Object]) -> list[Object]:
     """Return the pods that are neither ready nor ended with success."""
-    return [
-        pod
-        for pod in pods
-        if pod["status"].get("phase") != "Succeeded"
-        and ((one := find_condition(pod, "Ready")) is None or one["status"] != "True")
-    ]
+    return [pod for pod in pods if pod["status"].get("phase") != "Succeeded" and condition(pod, "Ready") != "True"]
 
 
 def _pod_fault(pod: Object) -> str:

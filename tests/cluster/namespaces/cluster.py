@@ -26,6 +26,7 @@ from cluster.namespaces.layout import CONTROL_PLANE, CONTROL_PLANE_IP, Layout
 from cluster.namespaces.machine import Machine
 from cluster.namespaces.process import detached, end, remember
 from cluster.provider import Image, NoCluster, Say
+from cluster.state import cluster_state
 from cluster.waiting import CommandFailed, TimedOut, wait_for
 from notifyx_local.ports import free_port
 from support.helm import cache_folder
@@ -191,14 +192,6 @@ class NamespaceCluster:
         shutil.rmtree(self._layout.folder)
         say("the cluster is gone")
 
-    def complaints(self) -> str:
-        """What the cluster says of itself, for who has to find out why it does not become ready."""
-        said = []
-        for what in ("nodes,pods", "events"):
-            with contextlib.suppress(CommandFailed):
-                said.append(self._kubectl("get", what, "-A", "-o", "wide"))
-        return "\n".join(said) or f"the API server does not answer; the logs are in {self._layout.logs}"
-
     def _load(self, image: Image, name: str) -> None:
         node.load(self._machines[name], image)
 
@@ -253,7 +246,7 @@ def open_cluster(images: Sequence[Image], say: Say) -> NamespaceCluster:
     try:
         cluster.up(images, say)
     except (TimedOut, CommandFailed) as error:
-        raise NoCluster(f"the cluster did not become ready: {error}\n{cluster.complaints()}") from None
+        raise NoCluster(f"the cluster did not become ready: {error}\n{cluster_state(cluster)}") from None
     return cluster
 
 

@@ -25,7 +25,12 @@ def show_problems(app: Quart, pages: Pages) -> None:
 
     @app.after_request
     async def show(response: Response) -> Response:
-        if response.mimetype != PROBLEM or request.path.startswith(_FOR_PROGRAMS) or not wants_page():
+        if (
+            response.status_code < 400
+            or response.mimetype != PROBLEM
+            or request.path.startswith(_FOR_PROGRAMS)
+            or not wants_page()
+        ):
             return response
         problem = orjson.loads(await response.get_data(as_text=False))
         # A form would be sent again, which is not what a link does.
