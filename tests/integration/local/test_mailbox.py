@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from notifyx_common.serving import look
+from notifyx_common.serving import appearance
 from notifyx_local.ports import free_port
 from notifyx_mailbox.messages import Mailbox
 from notifyx_mailbox.pages import create_mailbox_app
@@ -261,7 +261,7 @@ async def test_the_list_is_searched_counted_and_paged(tmp_path: Path) -> None:
     assert "1 of 60 mails has" in await shown("/?q=Version%2064")
     assert "0 of 60 mails have “&lt;b&gt;”" in await shown("/?q=%3Cb%3E&page=7")
     style = await shown("/static/mailbox.css")
-    assert style.startswith(look.STYLE)
+    assert style.startswith(appearance.STYLE)
 
 
 @pytest.mark.parametrize(
@@ -279,7 +279,7 @@ async def test_what_is_not_there_is_a_page_with_a_way_back(tmp_path: Path, path:
     assert response.status_code == 404
     assert f"<h1>{heading}</h1>" in page
     assert '<a href="/">All mail</a>' in page
-    assert look.MARK in page
+    assert appearance.MARK in page
     assert response.headers["Content-Security-Policy"].startswith("default-src 'none'")
 
 

@@ -25,13 +25,13 @@ class UserLookup:
 
     async def unknown(self, names: Iterable[str]) -> frozenset[str] | None:
         """Return those of the ids and email addresses that no user has; ``None`` if no gateway can say."""
-        asked = sorted(set(names))
+        requested = sorted(set(names))
         if not self._gateways.endpoints:
             return None
         found: set[str] = set()
         try:
-            for start in range(0, len(asked), BATCH):
-                batch = UserNames(users=asked[start : start + BATCH])
+            for start in range(0, len(requested), BATCH):
+                batch = UserNames(users=requested[start : start + BATCH])
                 found.update((await self._gateways.send(UNKNOWN_USERS, batch, deadline=TIMEOUT)).users)
         except NotifyxError as error:
             log.info("user_lookup_failed", reason=error.reason)

@@ -357,11 +357,11 @@ class Auth:
         self.metrics.counter("notifyx_auth_failures_total").labels(reason).inc()
 
 
-def _scopes(asked: str | None, available: frozenset[Scope]) -> frozenset[Scope]:
+def _scopes(requested: str | None, available: frozenset[Scope]) -> frozenset[Scope]:
     """Return the requested scopes, by default all available ones. Raises :class:`InvalidScope`."""
-    if asked is None:
+    if requested is None:
         return available
-    words = set(asked.split())
+    words = set(requested.split())
     chosen = frozenset(scope for scope in available if scope in words)
     if not words or len(chosen) != len(words):
         raise InvalidScope(f"The scope can be made of: {' '.join(sorted(available))}.")

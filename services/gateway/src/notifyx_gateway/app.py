@@ -295,7 +295,7 @@ class GatewayNode(Node[GatewaySettings]):
         self.readiness.add("keys", self._has_signing_keys)
 
     async def start(self, stack: contextlib.AsyncExitStack) -> None:
-        log.info("forwarded_addresses", believed_from=_believed_from(self.settings))
+        log.info("forwarded_addresses", trusted=_trusted_proxies(self.settings))
         if self.shared is not None:
             await stack.enter_async_context(self.shared)
         if self.slices is not None:
@@ -494,8 +494,8 @@ def _service_accounts(settings: GatewaySettings, clock: Clock, metrics: Metrics)
     return ServiceAccounts(in_cluster(), settings.service_account_audience, clock=clock, metrics=metrics)
 
 
-def _believed_from(settings: GatewaySettings) -> list[str]:
-    """Return whose ``X-Forwarded-For`` is believed, for the log."""
+def _trusted_proxies(settings: GatewaySettings) -> list[str]:
+    """Return whose ``X-Forwarded-For`` is trusted, for the log."""
     if settings.trusted_proxies:
         return list(settings.trusted_proxies)
     return ["this machine", "private addresses"] if settings.private_proxy else ["this machine"]

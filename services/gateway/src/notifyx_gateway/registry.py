@@ -104,7 +104,7 @@ class Registry:
 
     def put(self, lease: Lease) -> None:
         """Grant or renew a lease. Raises :class:`TooManyRequests` if the table is full."""
-        self._publish(self._table.put(lease, self._look()), "lease_granted", lease.instance)
+        self._publish(self._table.put(lease, self._now()), "lease_granted", lease.instance)
 
     def remove(self, service: str, instance: str) -> None:
         """Release a lease; an unknown one is no error."""
@@ -112,9 +112,9 @@ class Registry:
 
     def expire(self) -> None:
         """Remove the leases that have ended."""
-        self._publish(self._table.expire(self._look()), "lease_expired", None)
+        self._publish(self._table.expire(self._now()), "lease_expired", None)
 
-    def _look(self) -> float:
+    def _now(self) -> float:
         """Return the time; if this process did not run when leases ended, their renewals wait to be read."""
         now, end = self._clock.monotonic(), self._table.next_end
         if end is not None and now - end > LATE:

@@ -11,7 +11,7 @@ from quart import Quart, Response, abort, jsonify, render_template, request, sen
 from quart.typing import ResponseReturnValue
 from werkzeug.exceptions import NotFound
 
-from notifyx_common.serving import look
+from notifyx_common.serving import appearance
 from notifyx_mailbox.messages import Content, Mailbox
 
 _PACKAGE = Path(__file__).parent
@@ -37,8 +37,8 @@ def create_mailbox_app(mailbox: Mailbox, web_url: str = "") -> Quart:
     ``web_url`` is where the web client is, for a link to it; empty for no link.
     """
     app = Quart(__name__, template_folder=str(_PACKAGE / "templates"), static_folder=None)
-    app.jinja_env.globals |= {"mark": look.MARK, "icon": look.ICON, "web_url": web_url}
-    style = look.STYLE + (_PACKAGE / "static" / "mailbox.css").read_text(encoding="utf-8")
+    app.jinja_env.globals |= {"mark": appearance.MARK, "icon": appearance.ICON, "web_url": web_url}
+    style = appearance.STYLE + (_PACKAGE / "static" / "mailbox.css").read_text(encoding="utf-8")
 
     @app.before_request
     async def require_own_name() -> None:

@@ -447,7 +447,7 @@ async def test_a_call_moves_from_a_node_that_is_late_and_not_while_all_are(monke
 
 async def test_a_node_that_is_gone_is_none_that_works_while_another_is_late(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hangs, "SUSPECT_AFTER", 0.0)
-    monkeypatch.setattr(hangs, "AGAIN_AFTER", silence.TICK)
+    monkeypatch.setattr(hangs, "POLL_INTERVAL", silence.TICK)
     monkeypatch.setattr(hangs, "LATE_AFTER", silence.TICK)
     monkeypatch.setattr(silence, "SILENT_AFTER", PATIENCE)
     slow = Slow(never)

@@ -50,9 +50,9 @@ def test_a_part_is_told_lost_within_two_seconds_or_little_more() -> None:
     assert SUSPECT_AFTER + TICK + SILENT_AFTER + TICK <= OUTAGE_AFTER <= 2.0
     silence = Silence()
     for looks in range(LOOKS):
-        silence.look(looks * TICK)
+        silence.observe(looks * TICK)
         assert silence.seconds < SILENT_AFTER
-    silence.look(LOOKS * TICK)
+    silence.observe(LOOKS * TICK)
     assert silence.seconds >= SILENT_AFTER
     silence.end()
     assert not silence.seconds
@@ -60,10 +60,10 @@ def test_a_part_is_told_lost_within_two_seconds_or_little_more() -> None:
 
 def test_time_in_which_the_watcher_did_not_run_hardly_counts() -> None:
     silence = Silence()
-    silence.look(0.0)
-    silence.look(60.0)
+    silence.observe(0.0)
+    silence.observe(60.0)
     assert silence.seconds == MAX_STEP, "an answer may have come meanwhile"
-    silence.look(60.0 + TICK)
+    silence.observe(60.0 + TICK)
     assert silence.seconds == pytest.approx(MAX_STEP + TICK)
 
 
@@ -130,13 +130,13 @@ async def test_a_node_that_hangs_is_lost_by_the_clock_and_holds_up_no_other() ->
         watching(clock, StaticDiscovery(), hangs=hangs, works=works) as (watch, session, background, changed),
         background.tasks() as tasks,
     ):
-        watch.look(session, tasks)
+        watch.poll(session, tasks)
         async with asyncio.timeout(PATIENCE):
             await changed.wait()
         assert await watch.states() is None, "nothing is known of the one that has not answered yet"
         for _ in range(LOOKS + 1):
             clock.move(seconds=TICK)
-            watch.look(session, tasks)
+            watch.poll(session, tasks)
         states = await watch.states()
         assert states is not None
         assert {node.instance: node.state for node in states["store"]} == {"hangs": "no answer", "works": "ready"}
@@ -163,7 +163,7 @@ async def test_a_node_without_its_database_is_shown_though_it_is_no_endpoint_any
         async def shown() -> list[str]:
             """The nodes that are shown after one more look, once all have answered."""
             clock.move(seconds=2 * PROBE_INTERVAL)
-            watch.look(session, tasks)
+            watch.poll(session, tasks)
             await tasks.settled()
             return [one.instance for one in ((await watch.states()) or {})["store"]]
 
@@ -182,33 +182,33 @@ async def test_a_node_that_hangs_is_shown_until_it_answers_though_its_lease_has_
         background.tasks() as tasks,
     ):
 
-        def look(seconds: float) -> None:
+        def poll(seconds: float) -> None:
             for _ in range(round(seconds / TICK)):
                 clock.move(seconds=TICK)
-                watch.look(session, tasks)
+                watch.poll(session, tasks)
 
         async def shown() -> list[tuple[str, str]] | None:
             states = await watch.states()
             return None if states is None else [(one.instance, one.state) for one in states["store"]]
 
         node.answers.set()
-        look(TICK)
+        poll(TICK)
         await tasks.settled()
         assert await shown() == [("node", "ready")]
         node.answers.clear()
-        look(2 * PROBE_INTERVAL)
+        poll(2 * PROBE_INTERVAL)
         discovery.replace("store", [])
-        look(2 * TICK)
+        poll(2 * TICK)
         assert await shown() == [("node", "ready")], "it may just be late"
-        look(SILENT_AFTER)
+        poll(SILENT_AFTER)
         assert await shown() == [("node", "no answer")]
-        look(30.0)
+        poll(30.0)
         assert await shown() == [("node", "no answer")]
         node.answers.set()
         await tasks.settled()
-        look(TICK)
+        poll(TICK)
         await tasks.settled()
-        look(TICK)
+        poll(TICK)
         assert await shown() == [], "it answers, and will register again"
 
 
@@ -218,11 +218,11 @@ async def test_a_node_that_never_answers_again_is_forgotten_in_the_end() -> None
         watching(clock, discovery, node=node) as (watch, session, background, _),
         background.tasks() as tasks,
     ):
-        watch.look(session, tasks)
+        watch.poll(session, tasks)
         discovery.replace("store", [])
         clock.move(seconds=WATCHED_WHEN_GONE - TICK)
-        watch.look(session, tasks)
+        watch.poll(session, tasks)
         clock.move(seconds=TICK)
-        watch.look(session, tasks)
+        watch.poll(session, tasks)
         assert await watch.states() == {"store": []}
         node.answers.set()

@@ -119,10 +119,10 @@ async def set_time_zone(user_id: str, name: str) -> User:
     return user
 
 
-async def resolve(asked: Sequence[str]) -> dict[str, ResolvedUser]:
+async def resolve(requested: Sequence[str]) -> dict[str, ResolvedUser]:
     """Return the users found, by the requested id or email."""
-    ids = {text: found for text in asked if (found := _uuid(text)) is not None}
-    emails = {text: key for text in asked if text not in ids and (key := email_key(text)) is not None}
+    ids = {text: found for text in requested if (found := _uuid(text)) is not None}
+    emails = {text: key for text in requested if text not in ids and (key := email_key(text)) is not None}
     if not ids and not emails:
         return {}
     rows = await User.filter(Q(id__in=set(ids.values())) | Q(email_key__in=set(emails.values())))

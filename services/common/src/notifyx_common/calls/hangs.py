@@ -1,13 +1,13 @@
 """Finds out whether a node that keeps calls waiting works at all, so that few calls meet one that hangs.
 
-A call that takes long may simply be long. So nothing ends by its time alone: the node is asked whether it is ready, and
-as long as it says so, its calls go on. All nodes of the service are asked at once: a call that is repeated does not try
-the same at each of them, and a node is late only where others are not.
+A call that takes long may simply be long. So nothing ends by its time alone: the node's readiness is polled, and as
+long as it is ready, its calls continue. All nodes of the service are polled at once: a call that is repeated does not
+try the same at each of them, and a node is late only where others are not.
 
 A node that owes that answer is *late* after :data:`LATE_AFTER` if another node works: it gets no calls, and those that
 wait for it and may be repeated are made elsewhere. It is *away* after
-:data:`~notifyx_common.calls.silence.SILENT_AFTER`, or if it says that its database is: then its users are told. It is
-asked until it answers, whether calls want it or not: no call has to find out whether it is back.
+:data:`~notifyx_common.calls.silence.SILENT_AFTER`, or if it reports that its database is: then its users get an error.
+It is polled until it answers, whether calls want it or not: no call has to find out whether it is back.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from notifyx_common.logs import get_logger
 log = get_logger(__name__)
 
 SUSPECT_AFTER = 0.25
-"""How long a call waits until its node is asked whether it works, in seconds."""
+"""How long a call waits until the readiness of its node is polled, in seconds."""
 
 LATE_AFTER = 0.5
 """How long a node may owe that answer while others work, in seconds."""
 
-AGAIN_AFTER = 0.5
-"""Pause until a node is asked again, in seconds."""
+POLL_INTERVAL = 0.5
+"""Interval between two polls of a node, in seconds."""
 
 OUTAGE_AFTER = 2.0
 """How long a user waits for a service of which no node works, in seconds."""
 
-MAX_ASKED = 8
-"""Maximum number of nodes of a service that are asked at once."""
+MAX_POLLED = 8
+"""Maximum number of nodes of a service that are polled at once."""
 
 T = TypeVar("T")
 
@@ -62,9 +62,9 @@ class _Node:
     state: Literal["works", "late", "away"] = "works"
     silent: bool = False
     """Whether it owes an answer to a question; one that is away but not silent has no database."""
-    asked: bool = False
-    asked_at: float = 0.0
-    """When it was last asked; times are of the event loop's clock."""
+    polled: bool = False
+    polled_at: float = 0.0
+    """When it was last polled; times are of the event loop's clock."""
     answered_at: float = 0.0
     """When it last answered anything."""
     waiting: set[_Waiting] = field(default_factory=set)
@@ -73,8 +73,8 @@ class _Node:
 class Hangs:
     """The nodes of one service that keep calls waiting.
 
-    ``works`` asks a node, and may take its time; ``None`` says that it accepts no connection. ``endpoints`` are all
-    nodes of the service; ``back`` is called with one that works again.
+    ``works`` reads the readiness of a node, and may take long; ``None`` says that it accepts no connection.
+    ``endpoints`` are all nodes of the service; ``back`` is called with one that works again.
     """
 
     def __init__(
@@ -120,22 +120,22 @@ class Hangs:
         return endpoint.url in self.avoided and self._node(endpoint).silent
 
     def suspect(self, endpoint: Endpoint) -> None:
-        """Ask the nodes whether they work, because ``endpoint`` owes an answer of any kind."""
-        for one in [endpoint, *self._endpoints()][:MAX_ASKED]:
+        """Poll the nodes, because ``endpoint`` owes an answer of any kind."""
+        for one in [endpoint, *self._endpoints()][:MAX_POLLED]:
             node = self._node(one)
-            if not node.asked:
-                node.asked = True
-                self._tasks.spawn("node that keeps calls waiting", self._ask(node))
+            if not node.polled:
+                node.polled = True
+                self._tasks.spawn("node that keeps calls waiting", self._poll(node))
 
     async def close(self) -> None:
-        """Ask nobody any more."""
+        """Stop polling."""
         await self._tasks.close()
 
     def _node(self, endpoint: Endpoint) -> _Node:
         node = self._nodes.get(endpoint.url)
         if node is None:
             known = {one.url for one in self._endpoints()}
-            self._nodes = {url: one for url, one in self._nodes.items() if url in known or one.asked or one.waiting}
+            self._nodes = {url: one for url, one in self._nodes.items() if url in known or one.polled or one.waiting}
             node = self._nodes[endpoint.url] = _Node(endpoint)
         return node
 
@@ -143,13 +143,13 @@ class Hangs:
         if waiting.ends or waiting.moves:
             node.waiting.add(waiting)
         if node.state != "works":
-            self._let_go(node)
+            self._release(node)
         self.suspect(node.endpoint)
 
-    async def _ask(self, node: _Node) -> None:
+    async def _poll(self, node: _Node) -> None:
         try:
             while True:
-                await asyncio.sleep(node.asked_at + AGAIN_AFTER - asyncio.get_running_loop().time())
+                await asyncio.sleep(node.polled_at + POLL_INTERVAL - asyncio.get_running_loop().time())
                 if await self._answers(node):
                     self._found(node, "works")
                     if not node.waiting:
@@ -160,7 +160,7 @@ class Hangs:
                         self._found(node, "works")  # or whoever has that address next
                         return
         finally:
-            node.asked = False
+            node.polled = False
 
     def _found(self, node: _Node, state: Literal["works", "late", "away"]) -> None:
         before, node.state = node.state, state
@@ -168,11 +168,11 @@ class Hangs:
             log.warning("node_health_changed", node=node.endpoint.instance, state=state, silent=node.silent)
             self.avoided = frozenset(url for url, one in self._nodes.items() if one.state != "works")
         if state != "works":
-            self._let_go(node)
+            self._release(node)
         elif before != state:
             self._back(node.endpoint)
 
-    def _let_go(self, node: _Node) -> None:
+    def _release(self, node: _Node) -> None:
         """Of the calls that wait for a node that is late or away, end or move those that are to."""
         another = self._another_works(node)
         for waiting in tuple(node.waiting):
@@ -187,36 +187,36 @@ class Hangs:
             self._found(node, "works")
 
     def _another_works(self, node: _Node) -> bool:
-        """Return whether another node has answered something since ``node`` was asked."""
+        """Return whether another node has answered something since ``node`` was polled."""
         return any(
-            one is not node and one.state == "works" and one.answered_at >= node.asked_at
+            one is not node and one.state == "works" and one.answered_at >= node.polled_at
             for one in (self._nodes.get(known.url) for known in self._endpoints())
             if one is not None
         )
 
     async def _answers(self, node: _Node) -> bool:
         loop, owed = asyncio.get_running_loop(), Silence()
-        began = node.asked_at = loop.time()
-        asking = self._tasks.spawn("readiness of a node", self._works(node.endpoint))
-        while not asking.done():
+        began = node.polled_at = loop.time()
+        answer = self._tasks.spawn("readiness of a node", self._works(node.endpoint))
+        while not answer.done():
             now = loop.time()
             if node.answered_at > began:
                 began = node.answered_at
                 owed.end()
-            owed.look(now)
+            owed.observe(now)
             if owed.seconds >= self._pace.patience(silence.SILENT_AFTER, now):
-                asking.cancel()
+                answer.cancel()
                 node.silent = True
                 return False
             late = node.state == "works" and owed.seconds >= self._pace.patience(LATE_AFTER, now)
             if late and self._another_works(node):
                 node.silent = True
                 self._found(node, "late")
-            await asyncio.wait([asking], timeout=TICK)
+            await asyncio.wait([answer], timeout=TICK)
         node.silent = False
-        if asking.cancelled() or asking.exception() is not None or asking.result() is False:
+        if answer.cancelled() or answer.exception() is not None or answer.result() is False:
             return False
-        if asking.result():
+        if answer.result():
             node.answered_at = loop.time()
-            self._pace.note(node.answered_at, node.answered_at - node.asked_at)
+            self._pace.note(node.answered_at, node.answered_at - node.polled_at)
         return True

@@ -1,9 +1,9 @@
 """When a part that does not answer counts as lost. Pure.
 
-People are told within three seconds. Of these a part has :data:`SILENT_AFTER`; asking it, noticing and showing take
-the rest. A part that is only late on a busy machine is not lost, for two reasons: the time in which the watcher itself
-did not run is hardly counted, since an answer that came meanwhile could not be read; and where other answers take long,
-too, a part has several times as long as these (:class:`Pace`).
+People are notified within three seconds. Of these a part has :data:`SILENT_AFTER`; polling it, noticing and showing
+take the rest. A part that is only late on a busy machine is not lost, for two reasons: the time in which the watcher
+itself did not run is counted up to :data:`MAX_STEP` only, since an answer that came meanwhile could not be read; and
+where other answers take long, too, a part has several times as long as these (:class:`Pace`).
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ SILENT_AFTER = 1.25
 """How long a part may be silent, in seconds."""
 
 TICK = 0.1
-"""Seconds between two looks of the watcher."""
+"""Interval at which the watcher observes a part, in seconds."""
 
 MAX_STEP = 2 * TICK
-"""Maximum time that counts between two looks, in seconds."""
+"""Maximum time that counts between two observations, in seconds."""
 
 SLOWER = 4
 """A part is not lost before that many times the time that others take."""
@@ -53,14 +53,14 @@ class Silence:
 
     def __init__(self) -> None:
         self.seconds = 0.0
-        self._looked_at: float | None = None
+        self._observed_at: float | None = None
 
-    def look(self, now: float) -> None:
+    def observe(self, now: float) -> None:
         """Record that at ``now`` (monotonic seconds) an answer is owed."""
-        if self._looked_at is not None:
-            self.seconds += min(now - self._looked_at, MAX_STEP)
-        self._looked_at = now
+        if self._observed_at is not None:
+            self.seconds += min(now - self._observed_at, MAX_STEP)
+        self._observed_at = now
 
     def end(self) -> None:
         """Record an answer."""
-        self.seconds, self._looked_at = 0.0, None
+        self.seconds, self._observed_at = 0.0, None

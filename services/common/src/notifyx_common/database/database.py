@@ -183,20 +183,20 @@ class Database:
 
 @contextlib.asynccontextmanager
 async def _running(seconds: float) -> AsyncIterator[None]:
-    """Raise :class:`TimeoutError` after ``seconds``, of which those hardly count in which this process did not run."""
+    """Raise :class:`TimeoutError` after ``seconds``, of which almost none count in which this process did not run."""
     loop, owed = asyncio.get_running_loop(), Silence()
     timer: asyncio.TimerHandle | None = None
 
-    def look() -> None:
+    def observe() -> None:
         nonlocal timer
-        owed.look(loop.time())
+        owed.observe(loop.time())
         if owed.seconds >= seconds:
             limit.reschedule(loop.time())
         else:
-            timer = loop.call_later(TICK, look)
+            timer = loop.call_later(TICK, observe)
 
     async with asyncio.timeout(None) as limit:
-        look()
+        observe()
         try:
             yield
         finally:

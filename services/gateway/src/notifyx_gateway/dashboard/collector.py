@@ -155,7 +155,7 @@ class Collector:
                 async with asyncio.timeout(2 * VIEWED_POLL_INTERVAL + PROBE_TIMEOUT), self._polled:
                     await self._polled.wait_for(lambda: self._snapshot is not before)
             except TimeoutError:
-                raise Unavailable("The nodes could not be asked in time.") from None
+                raise Unavailable("The nodes could not be polled in time.") from None
         assert self._snapshot is not None
         return self._snapshot
 
@@ -174,7 +174,7 @@ class Collector:
     async def _poll(self) -> float:
         # What one node answers must not end the gateway that polls it.
         with self._tasks.contained("dashboard round"):
-            decided = await self._look()
+            decided = await self._poll_nodes()
             idle = self._idle_interval
             if self._sync is not None:
                 self._sync.start(self._tasks)
@@ -183,11 +183,11 @@ class Collector:
             return TICK if viewed or not decided else idle
         return VIEWED_POLL_INTERVAL
 
-    async def _look(self) -> bool:
-        """Look at the nodes once; make a snapshot where there is news. Return whether everything is known."""
+    async def _poll_nodes(self) -> bool:
+        """Poll the nodes once; make a snapshot where there is news. Return whether everything is known."""
         session = self._session
         assert session is not None, "the collector has not been entered"
-        self._watch.look(session, self._tasks)
+        self._watch.poll(session, self._tasks)
         services, now, metrics = await self._watch.states(), self._clock.monotonic(), self._metrics
         if metrics is None or now - metrics.monotonic >= VIEWED_POLL_INTERVAL:
             self._read_metrics(session)

@@ -1,6 +1,6 @@
 """Watches the nodes of the services: asks each whether it is ready, again and again, and notices who does not answer.
 
-Every node is asked by itself. One that hangs holds up nobody's news about the others. A node that owes an answer stays
+Every node is polled by itself. One that hangs holds up nobody's news about the others. A node that owes an answer stays
 watched when it is no endpoint any more, since one that hangs loses its lease, or its readiness.
 """
 
@@ -30,7 +30,7 @@ PROBE_INTERVAL = 0.4
 """Least time between two questions to one node, in seconds."""
 
 PROBE_TIMEOUT = 3.5
-"""Timeout of one question, in seconds. Then the node is asked anew, on another connection."""
+"""Timeout of one poll, in seconds. Then the node is polled anew, on another connection."""
 
 STATUS_TIMEOUT = 1.0
 """Timeout of a mailer's own account of its mail server, in seconds."""
@@ -52,7 +52,7 @@ class _Watched:
     client: ServiceClient
     endpoint: Endpoint
     node: NodeState | None = None
-    asked_at: float = -math.inf
+    probed_at: float = -math.inf
     answered_at: float = -math.inf
     pending: bool = False
     silence: Silence = field(default_factory=Silence)
@@ -97,8 +97,8 @@ class Watch:
         """Return the nodes of a service that are watched, without this process."""
         return [peer for peer in client.endpoints if peer.instance != self._instance][:MAX_NODES]
 
-    def look(self, session: aiohttp.ClientSession, tasks: Tasks) -> None:
-        """Ask those whose turn it is, and count the time of those who owe an answer."""
+    def poll(self, session: aiohttp.ClientSession, tasks: Tasks) -> None:
+        """Poll the nodes that are due, and count the time of those that owe an answer."""
         now = self._clock.monotonic()
         found = {
             (client.service, endpoint.url): (client, endpoint)
@@ -119,13 +119,13 @@ class Watch:
         for key, watched in self._watched.items():
             if key in found:
                 watched.endpoint, watched.found_at = found[key][1], now
-            if not watched.pending and now - watched.asked_at >= PROBE_INTERVAL:
-                watched.asked_at, watched.pending = now, True
-                tasks.spawn("node probe", self._ask(session, watched))
+            if not watched.pending and now - watched.probed_at >= PROBE_INTERVAL:
+                watched.probed_at, watched.pending = now, True
+                tasks.spawn("node probe", self._probe(session, watched))
             if watched.pending:
-                watched.silence.look(now)
+                watched.silence.observe(now)
         if self._shared is not None:
-            self._look_at_servers(self._shared, now, tasks)
+            self._observe_servers(self._shared, now, tasks)
 
     async def states(self) -> dict[str, Sequence[NodeState]] | None:
         """Return the state of every node by service, sorted; ``None`` while that of one is not known."""
@@ -158,14 +158,14 @@ class Watch:
     def _state(self, watched: _Watched, now: float) -> NodeState | None:
         return watched.state(now, self._pace.patience(silence.SILENT_AFTER, now))
 
-    def _look_at_servers(self, shared: Memcached, now: float, tasks: Tasks) -> None:
+    def _observe_servers(self, shared: Memcached, now: float, tasks: Tasks) -> None:
         self._servers = {name: self._servers.get(name) or Silence() for name in shared.names}
         available = set(shared.available)
         for name, owed in self._servers.items():
             if name in available:
                 owed.end()
             else:
-                owed.look(now)
+                owed.observe(now)
         if now - self._pinged_at >= PROBE_INTERVAL:
             self._pinged_at = now
             tasks.spawn("memcached probe", shared.ping())
@@ -174,7 +174,7 @@ class Watch:
         failures = await self._readiness.failures()
         return NodeState(self._instance, "not ready" if failures else "ready", failures)
 
-    async def _ask(self, session: aiohttp.ClientSession, watched: _Watched) -> None:
+    async def _probe(self, session: aiohttp.ClientSession, watched: _Watched) -> None:
         try:
             node = await _probe(session, watched.client, watched.endpoint)
         except TimeoutError:
@@ -184,7 +184,7 @@ class Watch:
         now = self._clock.monotonic()
         before = self._state(watched, now)
         if node.state == "ready":  # others wait for what is away
-            self._pace.note(now, now - watched.asked_at)
+            self._pace.note(now, now - watched.probed_at)
         watched.node, watched.answered_at = node, now
         watched.silence.end()
         if before is None or before != node:

@@ -127,10 +127,10 @@ class Hub:
 
     # Consumers
 
-    def attach(self, sink: Sink, result: JoinResult, since: int | None, asked_at: float) -> None:
+    def attach(self, sink: Sink, result: JoinResult, since: int | None, requested_at: float) -> None:
         """Start delivering what follows ``since`` (or the head in ``result``) to ``sink``.
 
-        ``result`` is the store's answer to the join, for which it was asked at ``asked_at`` on the monotonic clock;
+        ``result`` is the store's answer to the join, for which it was asked at ``requested_at`` on the monotonic clock;
         call this after it was sent to the client. What it calls missing is not delivered, even if this gateway still
         has it: a resume starts at ``first_seq``, and follows the log where single notifications are missing after that.
         """
@@ -142,7 +142,7 @@ class Hub:
         known = KnownPosition(result, self._clock.monotonic())
         self._by_user.setdefault((sink.principal.id, state.name), {})[sink] = known
         self.watch_user(sink.principal.id)
-        behind = self._told.since((sink.principal.id, state.name), asked_at)
+        behind = self._told.since((sink.principal.id, state.name), requested_at)
         other = bool(result.version and state.version and result.version != state.version)
         if behind or other:
             self.check([sink], send_position=behind, send_version=other)
@@ -192,16 +192,18 @@ class Hub:
         """Notify ``observer`` of acknowledgements, subscriptions and restarts of the feed."""
         self._observers[observer] = None
 
-    def observe(self, observer: Observer, user: str, result: JoinResult, asked_at: float) -> bool:
+    def observe(self, observer: Observer, user: str, result: JoinResult, requested_at: float) -> bool:
         """Notify ``observer`` of new and expired rows in the topic of ``result``.
 
-        Return whether ``result``, for which ``user`` asked at ``asked_at``, may be out of date by now.
+        Return whether ``result``, for which ``user`` asked at ``requested_at``, may be out of date by now.
         """
         state = self._state(result)
         self._observed.setdefault(result.topic, {})[observer] = None
         if state.head > result.last_seq:
             return True
-        return self._told.since((user, result.topic), asked_at) or self._told.since((None, result.topic), asked_at)
+        return self._told.since((user, result.topic), requested_at) or self._told.since(
+            (None, result.topic), requested_at
+        )
 
     def unobserve(self, observer: Observer, topic: str) -> None:
         """Undo :meth:`observe`."""
@@ -331,7 +333,7 @@ class Hub:
         connect = self._connects
         missing: set[tuple[str, Principal]] = set()
         while pending:
-            asked = self._clock.monotonic()
+            requested_at = self._clock.monotonic()
             versions = {topic: state.version for (topic, _), _ in pending if (state := self._topics.get(topic))}
             answers = await asyncio.gather(
                 *(self.store.join(principal, topic) for (topic, principal), _ in pending), return_exceptions=True
@@ -342,7 +344,7 @@ class Hub:
                 if isinstance(answer, JoinResult):
                     # What the feed has told meanwhile is newer, or is followed by what is, and so is what is read
                     # after a later connect.
-                    newest = connect == self._connects and not self._told.since((principal.id, topic), asked)
+                    newest = connect == self._connects and not self._told.since((principal.id, topic), requested_at)
                     self._apply_check(topic, present, answer, send_position, newest)
                     self._release(topic, present, versions.get(topic), send_version=send_version)
                     continue

@@ -41,7 +41,7 @@ MIN_POLL_SECONDS = 0.05
 MAX_CONCURRENT = MAX_LEASED
 """Maximum number of mails in progress."""
 
-LOOK_UP_TIMEOUT = 10.0
+RESOLVE_TIMEOUT = 10.0
 
 STATUS_TIMEOUT = 2.0
 
@@ -172,7 +172,7 @@ class AccountMails:
                 return notice(mail, mail.kind, self._public_url)
 
     async def _reset_mail(self, mail: PendingMail) -> Mail:
-        user = (await self._auth.resolve([mail.email], deadline=LOOK_UP_TIMEOUT)).get(mail.email)
+        user = (await self._auth.resolve([mail.email], deadline=RESOLVE_TIMEOUT)).get(mail.email)
         if user is None:
             raise NotFound("There is no such user.", code=NO_RECIPIENT)
         # Before the link is made, which ends the one before; counted is what is mailed.

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 def handshake_headers(origin: str, rate: str, publishes_per_second: float) -> dict[str, str]:
     """Return the headers that permit ``origin`` what it asks for: ``rate`` requests a minute, or the maximum."""
-    asked, most = rate.strip(), max(1, int(publishes_per_second * 60))
-    wanted = int(asked) if asked.isascii() and asked.isdecimal() and len(asked) <= 9 else 0
+    requested, most = rate.strip(), max(1, int(publishes_per_second * 60))
+    wanted = int(requested) if requested.isascii() and requested.isdecimal() and len(requested) <= 9 else 0
     return {
         "Allow": "POST, OPTIONS",
         "WebHook-Allowed-Origin": origin,

@@ -35,8 +35,8 @@ def add_headers(app: Quart, settings: GatewaySettings) -> None:
 
     @app.before_request
     async def preflight() -> Response | None:
-        asked = request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers
-        if not asked or not request.path.startswith("/api/"):
+        requested = request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers
+        if not requested or not request.path.startswith("/api/"):
             return None
         return Response(status=204)
 

@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from quart import Response
 
 from notifyx_common.clock import rfc3339
-from notifyx_common.serving import look
+from notifyx_common.serving import appearance
 from notifyx_gateway.rest.codings import File, file_response, gzipped
 from notifyx_gateway.rest.prose import as_html
 
@@ -27,13 +27,13 @@ class Pages:
         loader = PackageLoader("notifyx_gateway.rest")
         self._environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
         script = loader.get_source(self._environment, "link_secret.js")[0]
-        style = look.STYLE + loader.get_source(self._environment, "style.css")[0]
+        style = appearance.STYLE + loader.get_source(self._environment, "style.css")[0]
         self._environment.filters["prose"] = as_html
         self._environment.globals |= {
             "style": style,
             "link_secret": script,
-            "mark": look.MARK,
-            "icon": look.ICON,
+            "mark": appearance.MARK,
+            "icon": appearance.ICON,
             "has_dashboard": dashboard,
         }
         self._environment.globals["rfc3339"] = rfc3339

@@ -61,10 +61,10 @@ class StoreChannel:
     """A channel of one topic at the store: joins it, delivers its rows, acknowledges. A sink of the hub."""
 
     __slots__ = (
-        "_asked_at",
         "_attached",
         "_other_credential",
         "_own_acks",
+        "_requested_at",
         "_result",
         "_since",
         "channel",
@@ -83,7 +83,7 @@ class StoreChannel:
         self.format: Format = client.transport.format(channel.topic)
         self.send = client.transport.deliver
         self._since: int | None = None
-        self._asked_at = 0.0
+        self._requested_at = 0.0
         self._other_credential = False
         """Whether the credential became another one while the store was asked."""
         self._result: JoinResult | None = None
@@ -96,7 +96,7 @@ class StoreChannel:
         """Begin to check the permission at the store."""
         if params:
             self._since = parse_model(JoinParams, params).since
-        self._asked_at = self._now()
+        self._requested_at = self._now()
         return self.client.context.store.enqueue_join(self.principal, self.store_topic, self._since)
 
     def accepted(self, result: JoinResult) -> dict[str, Any]:
@@ -124,7 +124,7 @@ class StoreChannel:
         self.client.context.channels[self.kind].inc()
         hub = self.client.context.hub
         self._reported(Counts.of(self._result))
-        hub.attach(self, self._result, self._since, self._asked_at)
+        hub.attach(self, self._result, self._since, self._requested_at)
         self._result = None
         if self._other_credential:
             hub.check([self])

@@ -25,7 +25,7 @@ from notifyx_gateway.socket.connection import WebSocketConnection
 from notifyx_gateway.socket.places import WaitingRoom
 from notifyx_gateway.socket.reader import Reader, read_buffer
 from notifyx_gateway.socket.settings import SocketSettings
-from notifyx_gateway.socket.upgrade import Rejection, Upgrade, accept_key, asks_for_long_poll, check_upgrade
+from notifyx_gateway.socket.upgrade import Rejection, Upgrade, accept_key, check_upgrade, requests_long_poll
 
 log = get_logger(__name__)
 
@@ -124,7 +124,7 @@ class Entrance(asyncio.Protocol):
             if len(self._head) >= MAX_HEAD:
                 self._reject(Rejection(431, "The upgrade request is too large."))
             return
-        if self._reception.adopt is not None and asks_for_long_poll(self._head):
+        if self._reception.adopt is not None and requests_long_poll(self._head):
             received, self._head = self._head, b""
             self._leave()
             self._reception.adopt(self._transport, received)

@@ -212,7 +212,7 @@ class UnreadPusher:
         for topic in set(view.counts) - wanted:
             self._unwatch_topic(view, topic)
         fresh = sorted(wanted - set(view.counts))
-        asked_at = self._clock.monotonic()
+        requested_at = self._clock.monotonic()
         answers = await asyncio.gather(
             *(self._store.join(view.principal, topic) for topic in fresh), return_exceptions=True
         )
@@ -221,7 +221,7 @@ class UnreadPusher:
             if isinstance(answer, JoinResult):
                 self._topics[topic][view] = None
                 self._push(view, topic, Counts.of(answer))
-                if self._hub.observe(self, view.principal.id, answer, asked_at):
+                if self._hub.observe(self, view.principal.id, answer, requested_at):
                     self._mark([(view.principal.id, topic)])
             elif isinstance(answer, NotifyxError) and not isinstance(answer, NotFound | Forbidden):
                 failed = answer

@@ -86,7 +86,7 @@ def accept_key(headers: Mapping[str, str]) -> str | Rejection:
     return base64.b64encode(hashlib.sha1(key.encode() + _ACCEPT_SALT, usedforsecurity=False).digest()).decode()
 
 
-def asks_for_long_poll(head: bytes) -> bool:
+def requests_long_poll(head: bytes) -> bool:
     """Return whether the request with that ``head`` is one of a client that polls."""
     _, _, rest = head.partition(b" ")
     target, _, _ = rest.partition(b" ")

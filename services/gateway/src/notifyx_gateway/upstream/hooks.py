@@ -35,10 +35,10 @@ class InvalidHook(Unauthenticated):
 
 
 class _Call:
-    """One call of auth under way, and what auth has said meanwhile."""
+    """One call of auth under way, and the credential changes that arrived meanwhile."""
 
     def __init__(self) -> None:
-        self.said: list[Affects] = []
+        self.changes: list[Affects] = []
 
 
 class HookSecrets:
@@ -79,9 +79,9 @@ class HookSecrets:
             log.warning("hook_use_not_recorded", hook=hook_id, error=error.code)
 
     def forget(self, affects: Affects) -> None:
-        """Verify anew what auth has said something about: a secret that ended, or an account."""
+        """Evict what a credential change affects: a secret that ended, or an account."""
         for call in self._calls:
-            call.said.append(affects)
+            call.changes.append(affects)
         for key in self._cached.matching_keys(lambda found: found is not None and affects(found.principal)):
             self._cached.delete(key)
 
@@ -91,16 +91,16 @@ class HookSecrets:
         if (known := self._cached.get(key, now)) is not None:
             found = known[0]
         else:
-            found = await self._ask(hook_id, secret)
+            found = await self._fetch(hook_id, secret)
             self._cached.set(key, found, now + (REJECTED_TTL if found is None else OPENED_TTL))
         if found is None:
             raise InvalidHook("This webhook is not valid (any more).")
         return found
 
-    async def _ask(self, hook_id: str, secret: str | None) -> OpenedHook | None:
-        """Return what auth knows, asked again if it has said meanwhile that something about it has changed.
+    async def _fetch(self, hook_id: str, secret: str | None) -> OpenedHook | None:
+        """Return what auth knows, fetched again if a credential change affected it meanwhile.
 
-        An answer from before an end that comes after it would be believed, and cached.
+        An answer from before an end that comes after it would be accepted, and cached.
         """
         while True:
             call = _Call()
@@ -111,5 +111,5 @@ class HookSecrets:
                 return None
             finally:
                 self._calls.remove(call)
-            if not any(affects(found.principal) for affects in call.said):
+            if not any(affects(found.principal) for affects in call.changes):
                 return found

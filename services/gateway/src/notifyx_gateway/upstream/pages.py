@@ -70,22 +70,22 @@ class Pages:
         self, principal: Principal, topic: str, *, after: int | None, before: int | None, limit: int
     ) -> Raw[HistoryPage] | None:
         """Return a page of a log."""
-        asked = {"topic": topic, "after": after, "before": before}
-        found = await _ask(self._logs, principal, asked, limit)
+        query = {"topic": topic, "after": after, "before": before}
+        found = await _fetch(self._logs, principal, query, limit)
         return None if found is None else Raw(found)
 
     async def of_inbox(
         self, principal: Principal, *, unread: bool, limit: int, after: str | None
     ) -> Raw[InboxPage] | None:
         """Return a page of the principal's inbox."""
-        found = await _ask(self._inboxes, principal, {"unread": unread, "after": after}, limit)
+        found = await _fetch(self._inboxes, principal, {"unread": unread, "after": after}, limit)
         return None if found is None else Raw(found)
 
 
-async def _ask(lane: Lane[bytes | None], principal: Principal, asked: dict[str, Any], limit: int) -> bytes | None:
+async def _fetch(lane: Lane[bytes | None], principal: Principal, query: dict[str, Any], limit: int) -> bytes | None:
     if limit > MAX_SHARED_LIMIT:
         return None
-    return await lane.submit(orjson.dumps({"limit": limit, **asked}), principal)
+    return await lane.submit(orjson.dumps({"limit": limit, **query}), principal)
 
 
 def _sender(client: ServiceClient, call: Call[Raw[Any], Raw[SharedPages]]) -> SendBatch[bytes | None]:

@@ -88,14 +88,14 @@ async def unacknowledge(
         if row is None:
             unread = await connection.fetchval(_WITHOUT_ROW, topic.id)
             return AckResult(topic=topic.name, acked_up_to=0, unread=unread or 0), 0
-        asked = _asked(row, topic, wanted)
-        found = await connection.fetchrow(FIND, *asked)
+        parameters = _parameters(row, topic, wanted)
+        found = await connection.fetchrow(FIND, *parameters)
         cursor, count, revision = found["before"], found["count"], found["revision"]
         if count:
             kept: list[int] = []
             if found["first"] is not None:
                 cursor = found["first"] - 1
-                rows = await connection.fetch(KEPT, cursor, *asked[1:], found["before"])
+                rows = await connection.fetch(KEPT, cursor, *parameters[1:], found["before"])
                 kept = [one["seq"] for one in rows]
             if len(kept) > MAX_KEPT:
                 raise Conflict(
@@ -103,7 +103,7 @@ async def unacknowledge(
                     " more.",
                     code="too_far_back",
                 )
-            await connection.execute(_WRITE, *asked, cursor, count, kept)
+            await connection.execute(_WRITE, *parameters, cursor, count, kept)
             revision += 1
             await connection.execute(wakeups.NOTIFY, wakeups.acknowledged([(topic.id, principal.id)]))
     result = AckResult(
@@ -116,7 +116,7 @@ async def unacknowledge(
     return result, count
 
 
-def _asked(row: int, topic: TopicRow, wanted: Unack) -> tuple[int, UUID, int, int, list[int], bool]:
+def _parameters(row: int, topic: TopicRow, wanted: Unack) -> tuple[int, UUID, int, int, list[int], bool]:
     """Return the parameters $1 to $6 of the statements."""
     if wanted.seqs is not None:
         return row, topic.id, min(wanted.seqs), max(wanted.seqs), wanted.seqs, True

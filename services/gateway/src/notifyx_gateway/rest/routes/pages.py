@@ -46,7 +46,7 @@ def page_routes(*, pages: Pages, store: Store) -> Blueprint:
     blueprint = Blueprint("pages", __name__)
 
     @blueprint.get("/unsubscribe")
-    async def ask_unsubscribe() -> Response:
+    async def unsubscribe_form() -> Response:
         if (token := query_token()) is None:
             return broken_link(pages)
         try:
@@ -85,7 +85,7 @@ def page_routes(*, pages: Pages, store: Store) -> Blueprint:
         return pages.message(*_stopped(None if "all" in request.args else result_number("topics")))
 
     @blueprint.get("/acknowledge")
-    async def ask_acknowledge() -> Response:
+    async def acknowledge_form() -> Response:
         if (token := query_token()) is None:
             return broken_link(pages)
         if (answer := await _nothing_to_acknowledge(pages, store, token)) is not None:

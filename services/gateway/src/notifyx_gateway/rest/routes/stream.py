@@ -120,12 +120,14 @@ class EventStreams:
         if self._draining:
             raise Unavailable("This node is stopping; connect again.")
         self._take_place(principal.id)
-        asked_at = self._clock.monotonic()
+        requested_at = self._clock.monotonic()
         result = await self._store.join(principal, topic, since)
         if request.method == "HEAD":
             return Response(b"", content_type="text/event-stream", headers=HEADERS)
         response = Response(
-            self._events(verified, token, result, since, asked_at), content_type="text/event-stream", headers=HEADERS
+            self._events(verified, token, result, since, requested_at),
+            content_type="text/event-stream",
+            headers=HEADERS,
         )
         response.timeout = None
         return response
@@ -161,7 +163,7 @@ class EventStreams:
         raise TooManyRequests(_REFUSALS[place], code="too_many_streams", retry_after=REFUSED_PAUSE)
 
     async def _events(
-        self, verified: VerifiedToken, token: str | None, result: JoinResult, since: int | None, asked_at: float
+        self, verified: VerifiedToken, token: str | None, result: JoinResult, since: int | None, requested_at: float
     ) -> AsyncIterator[bytes]:
         stream = EventStream(
             verified.principal,
@@ -181,7 +183,7 @@ class EventStreams:
             if self._draining:
                 stream.end("restart", {"reason": "This node is stopping; connect again."})
             else:
-                self._hub.attach(stream, result, since, asked_at)
+                self._hub.attach(stream, result, since, requested_at)
                 self._end_if_over(stream)  # it may have ended while the store was asked
             while True:
                 remaining = until - self._clock.now().timestamp()

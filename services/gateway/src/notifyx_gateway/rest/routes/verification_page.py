@@ -49,7 +49,7 @@ def verification_page_routes(
     blueprint = Blueprint("verification-pages", __name__)
 
     @blueprint.get("/verify-email")
-    async def ask_verify() -> Response:
+    async def verify_form() -> Response:
         # Links of before have the token in the query; in others no server sees it.
         token = query_token()
         return broken_link(pages) if token is None and "token" in request.args else _verify_page(pages, token or "")

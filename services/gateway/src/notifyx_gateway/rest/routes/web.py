@@ -100,8 +100,8 @@ def _without_slash() -> str | None:
         return None
     if not current_app.url_map.bind("").test(path, "GET"):
         return None
-    asked = request.query_string.decode("ascii", "replace")
-    return quote(path) + (f"?{asked}" if asked else "")
+    requested = request.query_string.decode("ascii", "replace")
+    return quote(path) + (f"?{requested}" if requested else "")
 
 
 def page_policy(nonce: str, socket_origin: str) -> str:

@@ -1,11 +1,11 @@
-"""The one look of pages that are rendered on a server: the web client's colours, fonts and mark."""
+"""The appearance of pages that a server renders: the web client's colours, fonts and mark."""
 
 from __future__ import annotations
 
 import base64
 from importlib import resources
 
-STYLE = resources.files(__name__).joinpath("look.css").read_text(encoding="utf-8")
+STYLE = resources.files(__name__).joinpath("appearance.css").read_text(encoding="utf-8")
 """The style sheet that each page begins with."""
 
 MARK = (

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from notifyx_common.serving import look
+from notifyx_common.serving import appearance
 
 WEB = Path(__file__).parents[2] / "services" / "web"
 APP = (WEB / "src" / "app" / "app.css").read_text()
@@ -28,7 +28,9 @@ def variables(text: str) -> dict[str, str]:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_colours_are_the_web_clients(scheme: str) -> None:
     theirs = variables(APP.split(f'data-mantine-color-scheme="{scheme}"]', 1)[1].split("}", 1)[0])
-    ours = variables(re.split(r"@media \(prefers-color-scheme: dark\)", look.STYLE)[scheme == "dark"].split("}", 1)[0])
+    ours = variables(
+        re.split(r"@media \(prefers-color-scheme: dark\)", appearance.STYLE)[scheme == "dark"].split("}", 1)[0]
+    )
     assert {name: ours[f"--{name}"] for name in OF_THE_WEB_CLIENT} == {
         name: theirs[theirs_name] for name, theirs_name in OF_THE_WEB_CLIENT.items()
     }
@@ -36,4 +38,4 @@ def test_the_colours_are_the_web_clients(scheme: str) -> None:
 
 def test_the_mark_is_the_web_clients() -> None:
     icon = (WEB / "public" / "favicon.svg").read_text()
-    assert re.findall(r'd="[^"]+"|fill="[^"]+"', look.MARK) == re.findall(r'd="[^"]+"|fill="[^"]+"', icon)
+    assert re.findall(r'd="[^"]+"|fill="[^"]+"', appearance.MARK) == re.findall(r'd="[^"]+"|fill="[^"]+"', icon)
