@@ -93,17 +93,17 @@ async def _confirm_all(self: Any, ids: Sequence[str], *, deadline: float) -> set
     return set(ids)
 
 
-def _tell_as_read(self: Any, sinks: Any, topic: str, position: Any) -> None:
+def _report_as_read(self: Any, sinks: Any, topic: str, position: Any) -> None:
     for sink in sinks:
         sink.acked(position)
 
 
-def _tell_older_too(tell: Any) -> Any:
-    def tell_any(self: KnownPosition, position: Any, head: int, now: float) -> Any:
+def _report_older_too(report: Any) -> Any:
+    def report_any(self: KnownPosition, position: Any, head: int, now: float) -> Any:
         self._until = now
-        return tell(self, position, head, now)
+        return report(self, position, head, now)
 
-    return tell_any
+    return report_any
 
 
 async def _poll_hinted_heads(self: Any) -> None:
@@ -143,19 +143,19 @@ MUTATIONS: Sequence[Mutation] = (
         [(Hub, "on_topic_changed", lambda self, topic, version, public: None)],
     ),
     Mutation(
-        "recent-events", "a join reads its position anew if the feed told one meanwhile (Recent at the gateway)", 0,
+        "recent-events", "a join reads its position anew if the feed reported one meanwhile (Recent at the gateway)", 0,
         # Without copies as well: one of the join would be answered by the store whose link is not slow.
         [(Recent, "since", lambda self, key, at: False), (Budget, "affordable", False)],
         two_devices,
     ),
     Mutation(
-        "late-position", "a position that was read before a join, and told after it, counts what the join did", 0,
-        [(Hub, "_tell_position", _tell_as_read)],
+        "late-position", "a position that was read before a join, and reported after it, counts what the join did", 0,
+        [(Hub, "_report_position", _report_as_read)],
         late_position,
     ),
     Mutation(
-        "known-position", "a client is told no position that is older than that in the answer to its join", 50,
-        [(KnownPosition, "tell", _tell_older_too(KnownPosition.tell))],
+        "known-position", "no position is reported to a client that is older than that in the answer to its join", 50,
+        [(KnownPosition, "report", _report_older_too(KnownPosition.report))],
         old_position,
     ),
     Mutation(

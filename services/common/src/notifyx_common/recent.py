@@ -1,4 +1,4 @@
-"""What happened to whom in the last seconds, for those who begin to watch after it. Pure."""
+"""The events of the last seconds by key, for those who begin to watch after them. Pure."""
 
 from __future__ import annotations
 

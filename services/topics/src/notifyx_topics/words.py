@@ -89,8 +89,8 @@ def reason(item: ErrorDetails, words: Mapping[str, str] = WORDS) -> str:
             return _of_length(item["type"], context)
         case "value_error":
             # Raised by a validator of this project, whose messages are written for people.
-            told = item["msg"].removeprefix(_VALUE_ERROR).removesuffix(".")
-            return f"{told[:1].upper()}{told[1:]}."
+            message = item["msg"].removeprefix(_VALUE_ERROR).removesuffix(".")
+            return f"{message[:1].upper()}{message[1:]}."
     return _SENTENCES.get(item["type"], UNKNOWN).format_map(context)
 
 

@@ -16,7 +16,7 @@ from notifyx_common.metrics import Metrics
 from notifyx_gateway.dashboard.incident_sync import RETRY_INTERVAL, IncidentSync
 from notifyx_gateway.dashboard.incidents import SHORTEST, START, IncidentLog, duration
 from notifyx_gateway.dashboard.problems import Problem
-from notifyx_store.maintenance.incident_rules import UNSEEN_AFTER, Kept, merge
+from notifyx_store.maintenance.incident_rules import UNSEEN_AFTER, StoredIncident, merge
 from support.auth import HandClock
 from support.patience import PATIENCE
 
@@ -97,7 +97,7 @@ class Store:
     """The list that all gateways share."""
 
     def __init__(self) -> None:
-        self.kept: list[Kept] = []
+        self.kept: list[StoredIncident] = []
 
     def exchange(self, log: IncidentLog, seconds: float) -> None:
         self.kept = merge(self.kept, log.lasting(at(seconds)), at(seconds))
@@ -164,7 +164,7 @@ class Exchanges:
         self.log = IncidentLog(self.clock.now() - START)
         self.sync = IncidentSync(self.log, self.merge, self.clock)
         self.tasks = Background(Metrics()).tasks()
-        self.kept: list[Kept] = []
+        self.kept: list[StoredIncident] = []
         self.away = False
         self.begun = self.clock.now()
         self.tries: list[float] = []

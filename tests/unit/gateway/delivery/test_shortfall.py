@@ -21,11 +21,11 @@ def test_what_the_join_and_the_delivery_tell_is_what_is_missing(
     last, up_to = len(exists), min(head, len(exists))
     gone = {seq for seq, there in enumerate(exists, 1) if not there and seq <= up_to}
     left = set(range(1, last + 1)) - gone - removed
-    shortfall, told, cursor = Shortfall(up_to, len(gone)), len(gone), 0
+    shortfall, reported, cursor = Shortfall(up_to, len(gone)), len(gone), 0
     for end in sorted({cut for cut in cuts if cut < last} | {last}):
-        told += shortfall.pass_over(cursor, end, len([seq for seq in left if cursor < seq <= end]))
+        reported += shortfall.pass_over(cursor, end, len([seq for seq in left if cursor < seq <= end]))
         cursor = end
-    assert told == last - len(left)
+    assert reported == last - len(left)
 
 
 def test_after_a_restore_nobody_knows_how_many_there_were() -> None:

@@ -64,7 +64,7 @@ async def request(
         token = await mails.confirm(transaction, user, email, ends, now)
         await EmailChange.create(user=user, hash=digest(token), email=email, created_at=now, expires_at=ends)
         if user.email_verified:
-            await mails.tell(transaction, "email_change_requested", user, user.email, now, about=email)
+            await mails.notify(transaction, "email_change_requested", user, user.email, now, about=email)
         taken = await User.filter(email_key=key).exclude(id=user.id).exists()
     return PendingEmail(user=to_response(user), email=email, taken=taken, token=token, expires_at=ends, recorded=True)
 
@@ -112,7 +112,7 @@ async def confirm(
             await user.save(update_fields=["email", "email_key", "email_verified"])
             await end_links(user)
             if previous:
-                await mails.tell(transaction, "email_changed", user, previous, now, about=user.email)
+                await mails.notify(transaction, "email_changed", user, previous, now, about=user.email)
             await changes.record(transaction, [Change("verified", str(user.id), email=user.email)], now)
     except IntegrityError:
         raise EmailTaken("Another account has this address now. Yours keeps the one that it has.") from None

@@ -94,7 +94,7 @@ async def reset(
         user.email_verified = True
         await user.save(update_fields=["email_verified"])
         ended = await set_password(user, new_hash, "password_reset", now, end_credentials=end_credentials)
-        await mails.tell(transaction, "password_changed", user, user.email, now)
+        await mails.notify(transaction, "password_changed", user, user.email, now)
         await changes.record(transaction, [*ended, Change("verified", str(user.id), email=user.email)], now)
     log.info("password_reset", user=str(user.id), credentials_ended=end_credentials)
     return user
@@ -130,7 +130,7 @@ async def change(
         ended = await sessions.end_others(user.id, session, "password_changed", now)
         await devices.forget_all(user.id)
         if user.email_verified:
-            await mails.tell(transaction, "password_changed", user, user.email, now)
+            await mails.notify(transaction, "password_changed", user, user.email, now)
         await changes.record(transaction, ended, now)
     log.info("password_changed", user=str(user.id))
     return user

@@ -38,7 +38,7 @@ NoticeKind = Literal["password_changed", "email_change_requested", "email_change
 MAX_OF_KIND = 5000
 """About how many mails of one kind wait: a flood of one takes no place from another."""
 
-TELL_FOR = timedelta(days=1)
+NOTICE_LIFETIME = timedelta(days=1)
 """How long a notice is tried while it fails for reasons that may pass."""
 
 _INSERT = """
@@ -90,7 +90,7 @@ class PendingMails:
         if await pool.fetchval(_REQUEST, *row, now + lasts, MAX_OF_KIND) is None:
             raise _too_many()
 
-    async def tell(
+    async def notify(
         self,
         transaction: BaseDBAsyncClient,
         kind: NoticeKind,
@@ -105,7 +105,7 @@ class PendingMails:
         Raises :class:`TooManyMails`.
         """
         key = _key(kind, email_key(to) or to)
-        row = [uuid4(), key, kind, to, about, user.time_zone, False, now, now, now + TELL_FOR]
+        row = [uuid4(), key, kind, to, about, user.time_zone, False, now, now, now + NOTICE_LIFETIME]
         await _replace(transaction, row)
 
     async def confirm(

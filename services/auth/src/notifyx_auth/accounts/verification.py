@@ -92,7 +92,7 @@ async def verify(
         ended: list[Change] = []
         if new_hash is not None:
             ended = await set_password(user, new_hash, "password_set", now, end_credentials=True)
-            await mails.tell(transaction, "password_changed", user, user.email, now)
+            await mails.notify(transaction, "password_changed", user, user.email, now)
         await row.delete()
         await changes.record(transaction, [*ended, Change("verified", str(user.id), email=user.email)], now)
     log.info("email_verified", user=str(user.id), password_set=new_hash is not None)

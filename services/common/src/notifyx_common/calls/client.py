@@ -81,7 +81,7 @@ def open_session(headers: Mapping[str, str]) -> aiohttp.ClientSession:
 class _PendingCall:
     """A call and its limits. ``began`` and ``until`` are monotonic times, ``try_timeout`` the seconds of an attempt.
 
-    ``told``: the call ends when it is known that no node works; otherwise it waits for one until its end.
+    ``reports_outage``: the call ends when it is known that no node works; otherwise it waits for one until its end.
     """
 
     call: Call[Any, Any]
@@ -92,7 +92,7 @@ class _PendingCall:
     try_timeout: float
     pinned: Endpoint | None
     expect_continue: bool
-    told: bool
+    reports_outage: bool
 
     @property
     def repeatable(self) -> bool:
@@ -101,7 +101,7 @@ class _PendingCall:
     @property
     def outage_at(self) -> float:
         """When the call ends if no node works."""
-        return min(self.until, self.began + OUTAGE_AFTER) if self.told else self.until
+        return min(self.until, self.began + OUTAGE_AFTER) if self.reports_outage else self.until
 
 
 class ServiceClient:
@@ -261,7 +261,7 @@ class ServiceClient:
             headers=send_headers,
             began=now if since is None else since,
             until=now + (deadline or self._deadline),
-            told=self._hangs is not None and (deadline is None or since is not None),
+            reports_outage=self._hangs is not None and (deadline is None or since is not None),
             try_timeout=try_timeout or self._try_timeout,
             pinned=endpoint,
             expect_continue=expect_continue,
@@ -327,7 +327,7 @@ class ServiceClient:
                 continue
         # A call that took too long at a node that works is no outage for others.
         works = isinstance(last, DeadlineExceeded) and any(one.url not in self._avoided for one in self.endpoints)
-        if pending.told and not busy and not works:
+        if pending.reports_outage and not busy and not works:
             self._outage_at = clock.monotonic()
         raise last or self._uncalled()
 
@@ -416,7 +416,7 @@ class ServiceClient:
                 status, content = await request()
             else:
                 moves = pending.repeatable and pending.pinned is None
-                status, content = await self._hangs.watched(endpoint, request, ends=pending.told, moves=moves)
+                status, content = await self._hangs.watched(endpoint, request, ends=pending.reports_outage, moves=moves)
         except NodeAway as error:
             raise self._away(f"The {self.service} service does not answer.") from error
         except TimeoutError as error:

@@ -21,7 +21,8 @@ from notifyx_common.limiting.limiter import SharedTable, bucket_key, moment
 from notifyx_common.metrics import Metrics
 
 SHARE_SECONDS = 0.05
-"""What a process counts before it tells the others, as the time in which the limit allows as much again."""
+"""What a process counts before it adds that to the shared bucket, as the time in which the limit allows as much
+again."""
 
 MAX_DEBT = 10.0
 """Seconds that a key can be ahead of its limit, by actions that were done first; more is forgotten."""
@@ -29,11 +30,11 @@ MAX_DEBT = 10.0
 
 @dataclass(slots=True)
 class _Account:
-    """The bucket of one key, as this process knows it: when it is full (monotonic), and what the others do not know."""
+    """The bucket of one key, as this process knows it: when it is full (monotonic), and what it has not shared yet."""
 
     full_at: float
-    untold: int = 0
-    telling: bool = False
+    unshared: int = 0
+    sharing: bool = False
 
 
 class Pacer:
@@ -62,8 +63,8 @@ class Pacer:
         self._max_keys = max_keys
         checks = metrics.counter("notifyx_rate_limit_checks_total")
         self._allowed = checks.labels(name, "memory", "allowed")
-        self._refused = checks.labels(name, "memory", "refused")
-        self._told = checks.labels(name, "shared", "allowed")
+        self._rejected = checks.labels(name, "memory", "refused")
+        self._shared_allowed = checks.labels(name, "shared", "allowed")
         self._lost = checks.labels(name, "shared", "error")
 
     def take(self, key: str, count: int = 1, *, patience: float = 0.0) -> float:
@@ -78,12 +79,12 @@ class Pacer:
         full_at = max(account.full_at, now) + count * self._bucket.interval
         wait = full_at - now - self._window
         if wait > patience:
-            self._refused.inc(count)
+            self._rejected.inc(count)
             return wait
         account.full_at = min(full_at, now + self._window + MAX_DEBT)
-        account.untold += count
-        if account.untold >= self._share and not account.telling:
-            self._tell(key, account)
+        account.unshared += count
+        if account.unshared >= self._share and not account.sharing:
+            self._share_usage(key, account)
         return max(wait, 0.0)
 
     def _open(self, key: str, now: float) -> _Account:
@@ -92,28 +93,28 @@ class Pacer:
             self._accounts.popitem(last=False)
         return account
 
-    def _tell(self, key: str, account: _Account) -> None:
-        self._allowed.inc(account.untold)
+    def _share_usage(self, key: str, account: _Account) -> None:
+        self._allowed.inc(account.unshared)
         self._accounts.move_to_end(key)
         if self._shared is None:
-            account.untold = 0
+            account.unshared = 0
             return
-        account.telling = True
-        self._tasks.spawn("rate limit", self._tell_others(self._shared, key, account))
+        account.sharing = True
+        self._tasks.spawn("rate limit", self._add_to_shared(self._shared, key, account))
 
-    async def _tell_others(self, shared: SharedTable, key: str, account: _Account) -> None:
-        usage = _Usage(self._bucket, account.untold, self._clock)
-        account.untold = 0
+    async def _add_to_shared(self, shared: SharedTable, key: str, account: _Account) -> None:
+        usage = _Usage(self._bucket, account.unshared, self._clock)
+        account.unshared = 0
         try:
             answered = await shared.update(bucket_key(self.quota.name, key), usage)
         finally:
-            account.telling = False
+            account.sharing = False
         if not answered:
             self._lost.inc(usage.count)
             return
-        self._told.inc(usage.count)
-        untold = account.untold * self._bucket.interval
-        account.full_at = max(account.full_at, self._clock.monotonic() + usage.fills_in + untold)
+        self._shared_allowed.inc(usage.count)
+        unshared = account.unshared * self._bucket.interval
+        account.full_at = max(account.full_at, self._clock.monotonic() + usage.fills_in + unshared)
 
 
 class _Usage:
@@ -127,6 +128,6 @@ class _Usage:
 
     def __call__(self, value: bytes | None) -> tuple[bytes, float]:
         now = self._clock.now().timestamp()
-        longest = self._bucket.window + MAX_DEBT
-        self.fills_in = min(max(moment(value, now) - now, 0.0) + self.count * self._bucket.interval, longest)
+        max_seconds = self._bucket.window + MAX_DEBT
+        self.fills_in = min(max(moment(value, now) - now, 0.0) + self.count * self._bucket.interval, max_seconds)
         return b"%.6f" % (now + self.fills_in), self.fills_in

@@ -35,21 +35,21 @@ class Ending:
         """End after the last answer of the connection, or after the refusal of what is no HTTP."""
         if self._protocol.is_broken:
             self.linger()
-            self._tell_app()
+            self._notify_app()
         elif self._protocol.awaits_body:
             self.linger()
         else:
             self._output.end()
 
     def refuse(self, status: int) -> None:
-        """Answer in the place of the app, which is told that the client has gone, and end."""
+        """Answer in the place of the app, which is notified that the client has gone, and end."""
         answer = self._protocol.refusal(status)
         if not answer or self._output.is_closing:
             self._output.end()
             return
         self._output.write_now(answer)
         self.linger()
-        self._tell_app()
+        self._notify_app()
 
     def linger(self) -> None:
         """End once the client has closed, or has sent the body of the request that has been answered.
@@ -73,6 +73,6 @@ class Ending:
         self._drops_all = True
         self._protocol.drop_received()
 
-    def _tell_app(self) -> None:
-        """Tell the app, which holds what it has of a body, that the rest does not come."""
+    def _notify_app(self) -> None:
+        """Notify the app, which holds what it has of a body, that the rest does not come."""
         self._group.spawn(self._protocol.handle, Closed())

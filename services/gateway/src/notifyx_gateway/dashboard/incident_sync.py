@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from notifyx_common.background import Tasks
 from notifyx_common.clock import Clock
-from notifyx_common.contracts.store.incidents import Incident as Kept
+from notifyx_common.contracts.store.incidents import Incident as StoredIncident
 from notifyx_common.errors import NotifyxError
 from notifyx_common.logs import get_logger
 from notifyx_gateway.dashboard.incidents import SHORTEST, IncidentLog
@@ -15,15 +15,15 @@ from notifyx_gateway.dashboard.incidents import SHORTEST, IncidentLog
 log = get_logger(__name__)
 
 SYNC_INTERVAL = 30.0
-"""Seconds between two exchanges without news; incidents that go on are told again."""
+"""Seconds between two exchanges without news; incidents that continue are reported again."""
 
 NEWS_INTERVAL = 1.0
-"""Least seconds between two exchanges. An end is told at once: this gateway may be killed after it."""
+"""Least seconds between two exchanges. An end is reported at once: this gateway may be killed after it."""
 
 RETRY_INTERVAL = 5.0
 """Least seconds after one that failed, unless something was observed since: the store's own outage may have ended."""
 
-Merge = Callable[[Sequence[Kept]], Awaitable[list[Kept]]]
+Merge = Callable[[Sequence[StoredIncident]], Awaitable[list[StoredIncident]]]
 """Merges what this gateway has observed into the list of all, and returns that. Raises :class:`NotifyxError`."""
 
 
@@ -54,7 +54,7 @@ class IncidentSync:
         return min(due, SHORTEST.total_seconds()) if self._incidents.begins(self._clock.now()) else due
 
     def _news_due(self) -> float:
-        if not self._incidents.untold(self._clock.now()):
+        if not self._incidents.has_unreported(self._clock.now()):
             return math.inf
         waits = self._failed and self._incidents.changes == self._tried
         return self._begun + (RETRY_INTERVAL if waits else NEWS_INTERVAL)

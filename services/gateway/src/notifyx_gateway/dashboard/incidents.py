@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from notifyx_common.contracts.store.incidents import MAX_INCIDENTS, SAME_WITHIN
-from notifyx_common.contracts.store.incidents import Incident as Kept
+from notifyx_common.contracts.store.incidents import Incident as StoredIncident
 from notifyx_gateway.dashboard.problems import Problem, Severity
 
 START = timedelta(seconds=30)
@@ -27,8 +27,8 @@ WIDER = {"database:store": "database", "database:auth": "database"}
 class Incident:
     """One problem from its beginning to its end, which is ``None`` while it goes on.
 
-    ``sentence`` and ``severity`` are those of its worst moment. ``own``: this gateway observes it. ``told``: what the
-    list of all gateways has of it.
+    ``sentence`` and ``severity`` are those of its worst moment. ``own``: this gateway observes it. ``reported``: what
+    the list of all gateways has of it.
     """
 
     key: str
@@ -37,7 +37,7 @@ class Incident:
     began: datetime
     ended: datetime | None = None
     own: bool = True
-    told: Kept | None = None
+    reported: StoredIncident | None = None
 
     def lasts(self, now: datetime) -> bool:
         """Return whether it is more than what one reading saw."""
@@ -60,19 +60,19 @@ class IncidentLog:
         self.changes = 0
         self._incidents: list[Incident] = []
 
-    def lasting(self, now: datetime) -> list[Kept]:
-        """Return what this gateway has observed for long enough to be told to others."""
-        return [_kept(one) for one in self._incidents if one.own and one.lasts(now)]
+    def lasting(self, now: datetime) -> list[StoredIncident]:
+        """Return what this gateway has observed for long enough to report it to other gateways."""
+        return [_stored(one) for one in self._incidents if one.own and one.lasts(now)]
 
-    def untold(self, now: datetime) -> bool:
+    def has_unreported(self, now: datetime) -> bool:
         """Return whether :meth:`lasting` has what the list of all gateways has not."""
-        return any(one.told != _kept(one) for one in self._incidents if one.own and one.lasts(now))
+        return any(one.reported != _stored(one) for one in self._incidents if one.own and one.lasts(now))
 
     def begins(self, now: datetime) -> bool:
         """Return whether an incident goes on that does not last yet."""
         return any(one.ended is None and not one.lasts(now) for one in self._incidents)
 
-    def adopt(self, merged: Sequence[Kept], now: datetime) -> None:
+    def adopt(self, merged: Sequence[StoredIncident], now: datetime) -> None:
         """Replace the list by ``merged``, into which :meth:`lasting` of ``now`` went; nothing was observed since."""
         own = [one for one in self._incidents if one.own]
         going_on = {WIDER.get(one.key, one.key) for one in own if one.ended is None}
@@ -137,9 +137,9 @@ class IncidentLog:
             self._incidents = [incident for incident in self._incidents if id(incident) not in dropped]
 
 
-def _kept(one: Incident) -> Kept:
+def _stored(one: Incident) -> StoredIncident:
     cause = WIDER.get(one.key, one.key)
-    return Kept(
+    return StoredIncident(
         key=one.key, cause=cause, severity=one.severity, sentence=one.sentence, began=one.began, ended=one.ended
     )
 

@@ -44,7 +44,7 @@ from notifyx_gateway.delivery.topic_state import Progress, TopicState
 from notifyx_gateway.upstream.store import Store
 from notifyx_topics.names import INBOX_PREFIX, inbox_topic
 
-MOST_TOLD = 20_000
+MAX_RECENT_EVENTS = 20_000
 """Maximum number of users' topics, and of topics, of which the last event is remembered."""
 
 
@@ -81,7 +81,7 @@ class Hub:
         self._connects = 0
         self._observed: dict[str, dict[Observer, None]] = {}
         self._observers: dict[Observer, None] = {}
-        self._told: Recent[tuple[str | None, str], None] = Recent(RECENT, MOST_TOLD)
+        self._recent_events: Recent[tuple[str | None, str], None] = Recent(RECENT, MAX_RECENT_EVENTS)
         """What the feed told last of a user in a topic, or of a topic."""
         self._clock = clock
         self._checks = background.tasks()
@@ -142,7 +142,7 @@ class Hub:
         known = KnownPosition(result, self._clock.monotonic())
         self._by_user.setdefault((sink.principal.id, state.name), {})[sink] = known
         self.watch_user(sink.principal.id)
-        behind = self._told.since((sink.principal.id, state.name), requested_at)
+        behind = self._recent_events.since((sink.principal.id, state.name), requested_at)
         other = bool(result.version and state.version and result.version != state.version)
         if behind or other:
             self.check([sink], send_position=behind, send_version=other)
@@ -201,7 +201,7 @@ class Hub:
         self._observed.setdefault(result.topic, {})[observer] = None
         if state.head > result.last_seq:
             return True
-        return self._told.since((user, result.topic), requested_at) or self._told.since(
+        return self._recent_events.since((user, result.topic), requested_at) or self._recent_events.since(
             (None, result.topic), requested_at
         )
 
@@ -230,13 +230,13 @@ class Hub:
 
     def on_acked(self, event: dict[str, Any]) -> None:
         user, topic = event["user"], event["topic"]
-        self._told.note((user, topic), None, self._clock.monotonic())
-        self._tell_position(tuple(self._by_user.get((user, topic), ())), topic, event)
+        self._recent_events.note((user, topic), None, self._clock.monotonic())
+        self._report_position(tuple(self._by_user.get((user, topic), ())), topic, event)
         for observer in tuple(self._observers):
             observer.user_acked(user, topic)
 
     def on_expired(self, topic: str) -> None:
-        self._told.note((None, topic), None, self._clock.monotonic())
+        self._recent_events.note((None, topic), None, self._clock.monotonic())
         self._notify_observers(topic)
 
     def on_subscriptions_changed(self, user: str) -> None:
@@ -244,7 +244,7 @@ class Hub:
             observer.subscriptions_changed(user)
 
     def on_sent(self, user: str, to: str | None) -> None:
-        self._told.note((user, inbox_topic(user)), None, self._clock.monotonic())
+        self._recent_events.note((user, inbox_topic(user)), None, self._clock.monotonic())
         for sink in tuple(self._by_user.get((user, inbox_topic(user)), ())):
             sink.sent(to)
 
@@ -277,15 +277,15 @@ class Hub:
         for observer in tuple(self._observers):
             observer.feed_restarted()
 
-    def _tell_position(self, sinks: Iterable[Sink], topic: str, position: dict[str, Any]) -> None:
-        """Tell sinks of one user a position, unless they know a newer one."""
+    def _report_position(self, sinks: Iterable[Sink], topic: str, position: dict[str, Any]) -> None:
+        """Send a position to sinks of one user, unless they know a newer one."""
         state, now = self._topics.get(topic), self._clock.monotonic()
         for sink in sinks:
             if (known := self._by_user.get((sink.principal.id, topic), {}).get(sink)) is None:
                 continue
             sent = state.head if state is not None and state.is_live(sink) else 0
-            if (told := known.tell(position, sent, now)) is not None:
-                sink.acked(told)
+            if (reported := known.report(position, sent, now)) is not None:
+                sink.acked(reported)
 
     # Topics that end or change
 
@@ -342,9 +342,11 @@ class Hub:
             for ((topic, principal), group), answer in zip(pending, answers, strict=True):
                 present = [sink for sink in group if sink in self._by_user.get((principal.id, topic), ())]
                 if isinstance(answer, JoinResult):
-                    # What the feed has told meanwhile is newer, or is followed by what is, and so is what is read
+                    # What the feed has reported meanwhile is newer, or is followed by what is, and so is what is read
                     # after a later connect.
-                    newest = connect == self._connects and not self._told.since((principal.id, topic), requested_at)
+                    newest = connect == self._connects and not self._recent_events.since(
+                        (principal.id, topic), requested_at
+                    )
                     self._apply_check(topic, present, answer, send_position, newest)
                     self._release(topic, present, versions.get(topic), send_version=send_version)
                     continue
@@ -377,7 +379,7 @@ class Hub:
                 "revision": result.revision,
                 "head": result.last_seq,
             }
-            self._tell_position(sinks, topic, position)
+            self._report_position(sinks, topic, position)
         if send_position:
             for sink in sinks:
                 if topic == inbox_topic(sink.principal.id):

@@ -1,4 +1,4 @@
-"""What a consumer was told to be missing: nothing that was removed before its delivery passes in silence. Pure."""
+"""What was reported to a consumer as missing: nothing that was removed before its delivery passes in silence. Pure."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from dataclasses import dataclass
 class Shortfall:
     """What the answer to a join called missing of the seqs up to ``up_to``, the head at that time.
 
-    ``told`` is how many of those that are still to pass are known to the client, infinite after a restore: nobody knows
-    how many there were. Without a join that resumes, nothing is told.
+    ``reported`` is how many of those that are still to pass are known to the client, infinite after a restore: nobody
+    knows how many there were. Without a join that resumes, nothing is reported.
     """
 
     up_to: int = 0
-    told: float = 0.0
+    reported: float = 0.0
 
     @staticmethod
     def after_restore(up_to: int) -> Shortfall:
@@ -27,6 +27,6 @@ class Shortfall:
         missing = up_to - after - rows
         if after >= self.up_to or not missing:
             return missing
-        known = min(missing, self.told)
-        self.told -= 0 if math.isinf(self.told) else known
+        known = min(missing, self.reported)
+        self.reported -= 0 if math.isinf(self.reported) else known
         return missing - int(known)

@@ -33,7 +33,7 @@ POLL_SECONDS = 30.0
 
 RENEW_SECONDS = LEASE_SECONDS / 3
 
-TELL_FOR = timedelta(days=1)
+NOTIFY_FOR = timedelta(days=1)
 """How long the last mail is tried while it fails for reasons that may pass."""
 
 STATUS_TIMEOUT = 2.0
@@ -86,11 +86,11 @@ class DepartureWorker:
                 await self._work(departure)
 
     async def _work(self, departure: Departure) -> None:
-        told = departure.told or await self._tell(departure)
+        notified = departure.told or await self._notify(departure)
         await self._remove(departure)
         if not departure.final:
             await self._record(departure, "removed")
-        elif told:
+        elif notified:
             await self._record(departure, "finished")
             log.info("account_removed", user=departure.user_id)
 
@@ -105,10 +105,10 @@ class DepartureWorker:
                 await self._record(departure, "working")
                 renewed = self._clock.monotonic()
 
-    async def _tell(self, departure: Departure) -> bool:
+    async def _notify(self, departure: Departure) -> bool:
         """Send the last mail, unless the address was not proved; return whether it needs no more attempts."""
         if departure.verified and not await self._send(departure):
-            if self._clock.now() < departure.left_at + TELL_FOR:
+            if self._clock.now() < departure.left_at + NOTIFY_FOR:
                 return False
             log.warning("account_deleted_mail_failed", user=departure.user_id)
         await self._record(departure, "told")

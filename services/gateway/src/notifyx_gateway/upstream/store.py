@@ -220,7 +220,7 @@ class Store:
         send_publishes = self._sender(PUBLISH, PublishResult, lambda: b'"batch_id":"%b",' % batch_id().encode())
         self._publishes = lanes("publish", PUBLISH_LANES, send_publishes, Gathering(limits.shared_seconds))
         self._acks = lanes("acks", 2, self._sender(ACKNOWLEDGE, AckResult))
-        send_joins = self._sender(JOIN, JoinResult, told_before=deadline)
+        send_joins = self._sender(JOIN, JoinResult, report_before=deadline)
         few = replace(limits, requests=JOIN_REQUESTS, busy_items=BUSY_JOINS, gather_seconds=GATHERED_JOINS)
         self._joins = lanes("joins", 1, send_joins, Gathering(LATE_JOINS), few)
         self._unread = lanes("unread", 1, self._sender(UNREAD, UnreadResult))
@@ -261,7 +261,7 @@ class Store:
             ) from None
         try:
             if waits:
-                self.client.check_outage(began)  # who waited for others is told when they are
+                self.client.check_outage(began)  # whoever waited in turn gets the outage at once
             yield
         finally:
             end()
@@ -545,9 +545,9 @@ class Store:
         call: Call[Raw[B], Raw[BatchResults[R]]],
         kind: type[R],
         head: Callable[[], bytes] = bytes,
-        told_before: float | None = None,
+        report_before: float | None = None,
     ) -> SendBatch[R]:
-        """Return what sends a batch. With ``told_before``, the seconds of an item in its lane, users are told soon that
+        """Return what sends a batch. With ``report_before``, the seconds of an item in its lane, users learn soon that
         no store works; without it they wait, since an outcome that nobody knows is worse.
         """
         reader = ResultsReader(kind)
@@ -555,7 +555,7 @@ class Store:
         async def send(queued: Sequence[QueuedItem[R]], left: float) -> Sequence[R | ItemError]:
             batch: Raw[B] = Raw(encode_batch(queued, head()))
             try:
-                since = min(item.until for item in queued) - told_before if told_before is not None else None
+                since = min(item.until for item in queued) - report_before if report_before is not None else None
                 try_timeout = min(TRY_TIMEOUT, left)
                 answer = await self.client.send(call, batch, deadline=left, try_timeout=try_timeout, since=since)
             except DeadlineExceeded as error:

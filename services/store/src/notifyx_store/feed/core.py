@@ -5,8 +5,8 @@ watchers whose cursor it follows. Any other watcher behind the known head is *st
 lowest stale cursor, serves all stale watchers of a topic. While a connection accepts no rows (its queue is too long),
 its watchers stay behind on purpose, and catch up from the log later.
 
-Rows come with the version of the topic's settings by which they were published, or a later one. A watcher is told of
-it before it gets them.
+Rows come with the version of the topic's settings by which they were published, or a later one. A watcher is notified
+of it before it gets them.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class FeedRow(NamedTuple):
 class Delivery(Generic[C]):
     """All existing rows of ``first``..``last``, to be sent to each of ``connections`` now, in this order.
 
-    Those of ``news`` are to be told ``version`` before.
+    Those of ``news`` are to be sent ``version`` before.
     """
 
     topic: UUID
@@ -49,7 +49,7 @@ class Delivery(Generic[C]):
 
 
 class News(NamedTuple, Generic[C]):
-    """Watchers to be told the version of a topic's settings: their ``first`` one, or one that ``changed``."""
+    """Watchers to notify of the version of a topic's settings: their ``first`` one, or one that ``changed``."""
 
     first: Sequence[C]
     changed: Sequence[C]
@@ -59,7 +59,7 @@ class News(NamedTuple, Generic[C]):
 class _Watched(Generic[C]):
     name: str
     cursors: dict[C, int] = field(default_factory=dict)
-    told: dict[C, SettingsVersion] = field(default_factory=dict)
+    notified: dict[C, SettingsVersion] = field(default_factory=dict)
     head: int = 0  # the highest seq known to exist
     reading: bool = False
     early_offers: dict[int, tuple[int, Sequence[FeedRow], SettingsVersion]] = field(default_factory=dict)
@@ -104,7 +104,7 @@ class FeedCore(Generic[C]):
             return
         watched = self._topics[topic]
         del watched.cursors[connection]
-        watched.told.pop(connection, None)
+        watched.notified.pop(connection, None)
         if not watched.cursors:
             del self._topics[topic]
             self._stale.discard(topic)
@@ -144,9 +144,9 @@ class FeedCore(Generic[C]):
         return deliveries
 
     def on_version(self, topic: UUID, version: SettingsVersion) -> News[C]:
-        """Record the version of a topic's settings; return the watchers that are to be told of it."""
+        """Record the version of a topic's settings; return the watchers to notify of it."""
         watched = self._topics.get(topic)
-        return News((), ()) if watched is None else self._tell(watched, watched.cursors, version)
+        return News((), ()) if watched is None else self._news(watched, watched.cursors, version)
 
     def on_wakeup(self, topic: UUID, head: int) -> bool:
         """Record that the topic reaches ``head``; return whether a watcher is now behind."""
@@ -248,17 +248,17 @@ class FeedCore(Generic[C]):
             for connection in connections:
                 watched.cursors[connection] = last
             fresh = items if cursor < first else [item for item in items if item.seq > cursor]
-            news = self._tell(watched, connections, version)
+            news = self._news(watched, connections, version)
             deliveries.append(Delivery(topic, cursor + 1, last, fresh, connections, version, news))
 
-    def _tell(self, watched: _Watched[C], connections: Iterable[C], version: SettingsVersion) -> News[C]:
-        told = watched.told
-        unaware = [connection for connection in connections if told.get(connection) != version]
+    def _news(self, watched: _Watched[C], connections: Iterable[C], version: SettingsVersion) -> News[C]:
+        notified = watched.notified
+        unaware = [connection for connection in connections if notified.get(connection) != version]
         if not unaware:
             return News((), ())
         news = News(
-            first=[connection for connection in unaware if connection not in told],
-            changed=[connection for connection in unaware if connection in told],
+            first=[connection for connection in unaware if connection not in notified],
+            changed=[connection for connection in unaware if connection in notified],
         )
-        told.update(dict.fromkeys(unaware, version))
+        notified.update(dict.fromkeys(unaware, version))
         return news

@@ -15,8 +15,8 @@ MOST = 20_000
 
 
 @dataclass(frozen=True, slots=True)
-class Happened:
-    """What happened to a user: the topics with an acknowledgement, whether their subscriptions changed, and to whom
+class RecentEvents:
+    """The recent events of a user: the topics with an acknowledgement, whether their subscriptions changed, and to whom
     they sent direct messages.
     """
 
@@ -45,9 +45,9 @@ class RecentWakeups:
         for topic in wakeup.expired:
             self._expired.note(topic, None, now)
 
-    def of(self, user: str, now: float) -> Happened:
-        """Return what happened to ``user``."""
-        return Happened(
+    def of(self, user: str, now: float) -> RecentEvents:
+        """Return the recent events of ``user``."""
+        return RecentEvents(
             acked=self._acked.of(user, now),
             subscriptions=bool(self._subscriptions.of(user, now)),
             sent=self._sent.of(user, now),

@@ -146,7 +146,7 @@ class FeedServer:
             for user in operation.users:
                 self._users.setdefault(user, {})[connection] = None
                 connection.users[user] = None
-            self._tell_recent(connection, operation.users)
+            self._send_recent(connection, operation.users)
         elif isinstance(operation, UnwatchUsers):
             self._unwatch_users(connection, operation.users)
         else:
@@ -215,24 +215,24 @@ class FeedServer:
             if not watching:
                 self._users.pop(user, None)
 
-    def _tell_recent(self, connection: FeedConnection, users: Iterable[str]) -> None:
-        """Tell a connection that begins to watch ``users`` what happened to them while its watch was on its way."""
+    def _send_recent(self, connection: FeedConnection, users: Iterable[str]) -> None:
+        """Send a connection that begins to watch ``users`` the events that came while its watch was on its way."""
         now = self._clock.monotonic()
         for user in users:
-            happened = self._recent.of(user, now)
-            self._pairs.update(dict.fromkeys((topic, user) for topic in happened.acked))
-            if happened.acked:
+            events = self._recent.of(user, now)
+            self._pairs.update(dict.fromkeys((topic, user) for topic in events.acked))
+            if events.acked:
                 self._acked.set()
-            if happened.subscriptions:
+            if events.subscriptions:
                 connection.put(messages.subscriptions_frame(user))
-            for recipient in sorted(happened.sent):
+            for recipient in sorted(events.sent):
                 connection.put(messages.sent_frame(user, recipient))
 
     def _send(self, deliveries: Iterable[Delivery[FeedConnection]]) -> None:
         now_ms = int(self._clock.now().timestamp() * 1000)
         for delivery in deliveries:
             name = self._core.name(delivery.topic)
-            self._tell_version(name, delivery.version, delivery.news)
+            self._send_version(name, delivery.version, delivery.news)
             frame = messages.rows_frame(name, delivery.first, delivery.last, delivery.items, now_ms)
             for connection in delivery.connections:
                 connection.put(frame)
@@ -288,11 +288,11 @@ class FeedServer:
                     connection.put(messages.deleted_frame(name))
                 continue
             head, version = heads[topic]
-            self._tell_version(name, version, self._core.on_version(topic, version))
+            self._send_version(name, version, self._core.on_version(topic, version))
             if self._core.on_wakeup(topic, head):
                 self._stale.set()
 
-    def _tell_version(self, name: str, version: SettingsVersion, news: News[FeedConnection]) -> None:
+    def _send_version(self, name: str, version: SettingsVersion, news: News[FeedConnection]) -> None:
         for connection in news.first:
             connection.put(messages.version_frame(name, version))
         for connection in news.changed:

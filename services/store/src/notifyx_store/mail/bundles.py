@@ -79,24 +79,25 @@ WITH waiting AS (
     SELECT picked.*, unverified.next_try_at AS recheck_at, $5::interval AS unverified_age,
            (dense_rank() OVER (PARTITION BY user_id ORDER BY subscription_id) - 1) / {BUNDLE_TOPICS} + 1 AS place
     FROM picked LEFT JOIN unverified USING (user_id)
-), judged AS MATERIALIZED ({VERDICTS}), fresh AS MATERIALIZED (
+), verdicts AS MATERIALIZED ({VERDICTS}), fresh AS MATERIALIZED (
     SELECT gen_random_uuid() AS id, user_id, place FROM (
-        SELECT DISTINCT ranked.user_id, ranked.place FROM ranked JOIN judged USING (id) WHERE judged.state = 'leased'
+        SELECT DISTINCT ranked.user_id, ranked.place FROM ranked JOIN verdicts USING (id)
+        WHERE verdicts.state = 'leased'
     ) AS mails
 ), bundled AS (
     INSERT INTO outbox_bundles (id, user_id, due_at, attempts, lease_owner, leased_until, created_at)
     SELECT id, user_id, $1, 1, $3, $4, $1 FROM fresh
 ), changed AS (
-    UPDATE outbox SET state = CASE WHEN judged.state = 'leased' THEN 'pending' ELSE judged.state END,
-        reason = judged.reason, held = coalesce(judged.held, false), bundle = fresh.id, digest_at = NULL,
-        unverified_since = CASE WHEN judged.reason = '{UNVERIFIED}' THEN coalesce(outbox.unverified_since, $1)
+    UPDATE outbox SET state = CASE WHEN verdicts.state = 'leased' THEN 'pending' ELSE verdicts.state END,
+        reason = verdicts.reason, held = coalesce(verdicts.held, false), bundle = fresh.id, digest_at = NULL,
+        unverified_since = CASE WHEN verdicts.reason = '{UNVERIFIED}' THEN coalesce(outbox.unverified_since, $1)
                                 ELSE outbox.unverified_since END,
-        due_at = CASE judged.state WHEN 'leased' THEN 'infinity'
-                                   WHEN 'pending' THEN greatest(judged.next_try_at, $4::timestamptz) ELSE $1 END
-    FROM judged JOIN ranked USING (id)
-    LEFT JOIN fresh ON judged.state = 'leased' AND fresh.user_id = ranked.user_id AND fresh.place = ranked.place
-    WHERE outbox.id = judged.id
-    RETURNING outbox.user_id, outbox.bundle, outbox.reason, judged.state = 'leased' AS mailed
+        due_at = CASE verdicts.state WHEN 'leased' THEN 'infinity'
+                                   WHEN 'pending' THEN greatest(verdicts.next_try_at, $4::timestamptz) ELSE $1 END
+    FROM verdicts JOIN ranked USING (id)
+    LEFT JOIN fresh ON verdicts.state = 'leased' AND fresh.user_id = ranked.user_id AND fresh.place = ranked.place
+    WHERE outbox.id = verdicts.id
+    RETURNING outbox.user_id, outbox.bundle, outbox.reason, verdicts.state = 'leased' AS mailed
 ), struck AS ({STRUCK_OF_CHANGED}), tried AS (
     UPDATE email_strikes k SET next_try_at = $4 FROM struck WHERE k.user_id = struck.user_id
 ), asked AS (
@@ -106,7 +107,7 @@ SELECT user_id, bundle, reason, count(*) AS mails FROM changed GROUP BY user_id,
 """  # noqa: S608 - put together from constants
 
 # What is no longer wanted leaves the bundle; what must not be sent now is left to the caller.
-_JUDGE = f"""
+_BUNDLE_VERDICTS = f"""
 WITH picked AS (
     SELECT o.id, o.bundle, o.subscription_id, o.topic_id, o.user_id, o.from_seq, o.to_seq, o.unverified_since,
            b.leased_until
@@ -114,14 +115,14 @@ WITH picked AS (
     WHERE o.bundle = ANY($2::uuid[]) AND o.state = 'pending' ORDER BY o.id FOR UPDATE OF o
 ), ranked AS (
     SELECT *, 1 AS place, NULL::timestamptz AS recheck_at, NULL::interval AS unverified_age FROM picked
-), judged AS MATERIALIZED ({VERDICTS}), left_out AS (
-    UPDATE outbox SET state = judged.state, reason = judged.reason, due_at = $1
-    FROM judged WHERE outbox.id = judged.id AND judged.state IN ('fenced', 'dead')
+), verdicts AS MATERIALIZED ({VERDICTS}), left_out AS (
+    UPDATE outbox SET state = verdicts.state, reason = verdicts.reason, due_at = $1
+    FROM verdicts WHERE outbox.id = verdicts.id AND verdicts.state IN ('fenced', 'dead')
 )
-SELECT picked.bundle, count(*) FILTER (WHERE judged.state = 'leased') AS wanted,
-       count(*) FILTER (WHERE judged.state IN ('fenced', 'dead')) AS left_out,
-       max(judged.next_try_at) FILTER (WHERE judged.state = 'pending') AS next_try_at
-FROM judged JOIN picked USING (id) GROUP BY picked.bundle
+SELECT picked.bundle, count(*) FILTER (WHERE verdicts.state = 'leased') AS wanted,
+       count(*) FILTER (WHERE verdicts.state IN ('fenced', 'dead')) AS left_out,
+       max(verdicts.next_try_at) FILTER (WHERE verdicts.state = 'pending') AS next_try_at
+FROM verdicts JOIN picked USING (id) GROUP BY picked.bundle
 """  # noqa: S608 - put together from constants
 
 _LEASED = """
@@ -259,12 +260,15 @@ async def confirm(
     async with connection.transaction():
         rows = await connection.fetch(_LEASED, ids, owner, now)
         locked = {row["id"]: _bundle(row) for row in rows}
-        judged = {row["bundle"]: row for row in await connection.fetch(_JUDGE, now, list(locked))}
-        wanted = {one for one, row in judged.items() if _live(row) and not row["left_out"] and not row["next_try_at"]}
+        verdicts = {row["bundle"]: row for row in await connection.fetch(_BUNDLE_VERDICTS, now, list(locked))}
+        wanted = {one for one, row in verdicts.items() if _live(row) and not row["left_out"] and not row["next_try_at"]}
         await connection.execute(_CONFIRM, list(wanted), until)
         rest = {one: locked[one] for one in locked.keys() - wanted}
         await _give_back(
-            connection, rest, {one: judged[one]["next_try_at"] or now for one in rest if _live(judged.get(one))}, now
+            connection,
+            rest,
+            {one: verdicts[one]["next_try_at"] or now for one in rest if _live(verdicts.get(one))},
+            now,
         )
     return wanted
 
@@ -319,15 +323,15 @@ async def _lease_kept(
     connection: asyncpg.Connection, owner: str, count: int, until: datetime, now: datetime
 ) -> list[asyncpg.Record]:
     rows = {row["id"]: row["user_id"] for row in await connection.fetch(_DUE, now, count)}
-    judged = {row["bundle"]: row for row in await connection.fetch(_JUDGE, now, list(rows))}
-    await connection.execute(_REMOVE, [one for one in rows if not _live(judged.get(one))])
-    paused = {one: row["next_try_at"] for one, row in judged.items() if row["next_try_at"]}
+    verdicts = {row["bundle"]: row for row in await connection.fetch(_BUNDLE_VERDICTS, now, list(rows))}
+    await connection.execute(_REMOVE, [one for one in rows if not _live(verdicts.get(one))])
+    paused = {one: row["next_try_at"] for one, row in verdicts.items() if row["next_try_at"]}
     await connection.execute(
         "UPDATE outbox_bundles b SET due_at = p.due_at FROM unnest($1::uuid[], $2::timestamptz[]) AS p(id, due_at)"
         " WHERE b.id = p.id",
         list(paused), [due + timedelta(seconds=1) for due in paused.values()],
     )  # fmt: skip
-    wanted = [one for one, row in judged.items() if row["wanted"] and one not in paused]
+    wanted = [one for one, row in verdicts.items() if row["wanted"] and one not in paused]
     return await connection.fetch(_LEASE, wanted, owner, until) if wanted else []
 
 
@@ -351,7 +355,7 @@ async def _add(
 
 
 def _live(row: asyncpg.Record | None) -> bool:
-    """Return whether a digest that was judged still has something that is wanted, now or later."""
+    """Return whether a digest, once decided, still has something that is wanted, now or later."""
     return row is not None and bool(row["wanted"] or row["next_try_at"])
 
 

@@ -87,7 +87,7 @@ WITH RECURSIVE {due.candidates("$1", "$8", "$9")}, leased AS MATERIALIZED (
     SELECT picked.*, row_number() OVER (PARTITION BY user_id ORDER BY due_at, created_at, id) AS place,
            unverified.next_try_at AS recheck_at, $5::interval AS unverified_age
     FROM picked LEFT JOIN unverified USING (user_id)
-), judged AS MATERIALIZED ({VERDICTS}), people AS (
+), verdicts AS MATERIALIZED ({VERDICTS}), people AS (
     SELECT one.user_id, least(digest.at, $1 + $7::interval) AS digest_at,
            CASE WHEN digest.at IS NULL THEN $6::int - mailed.emails - coalesce(own.emails, 0) ELSE 0 END AS room
     FROM (SELECT DISTINCT user_id FROM picked) AS one
@@ -101,11 +101,11 @@ WITH RECURSIVE {due.candidates("$1", "$8", "$9")}, leased AS MATERIALIZED (
         SELECT FROM notifications n WHERE n.topic_id = sendable.topic_id AND n.seq = sendable.to_seq
                                       AND {PRIORITY} = 'urgent') ELSE false END
         AND mode <> 'digest' AND attempts = 0 AS over
-    FROM (SELECT judged.*, picked.user_id, picked.topic_id, picked.to_seq, picked.mode, picked.attempts,
+    FROM (SELECT verdicts.*, picked.user_id, picked.topic_id, picked.to_seq, picked.mode, picked.attempts,
                  picked.due_turn,
-                 row_number() OVER (PARTITION BY picked.user_id, judged.state
+                 row_number() OVER (PARTITION BY picked.user_id, verdicts.state
                                     ORDER BY picked.due_at, picked.created_at, picked.to_seq, picked.id) AS turn
-          FROM judged JOIN picked USING (id)) AS sendable
+          FROM verdicts JOIN picked USING (id)) AS sendable
     JOIN people USING (user_id)
 ), changed AS (
     UPDATE outbox SET state = CASE WHEN over THEN 'pending' ELSE decided.state END,
@@ -148,12 +148,12 @@ WITH picked AS (
     ORDER BY id FOR UPDATE
 ), ranked AS (
     SELECT *, 1 AS place, NULL::timestamptz AS recheck_at, NULL::interval AS unverified_age FROM picked
-), judged AS MATERIALIZED ({VERDICTS})
-UPDATE outbox SET state = judged.state, reason = judged.reason, held = coalesce(judged.held, false),
-    due_at = CASE WHEN judged.state = 'pending' THEN judged.next_try_at ELSE outbox.due_at END,
-    leased_until = CASE WHEN judged.state = 'leased' THEN greatest(outbox.leased_until, $4::timestamptz) END,
-    lease_owner = CASE WHEN judged.state = 'leased' THEN outbox.lease_owner END
-FROM judged WHERE outbox.id = judged.id
+), verdicts AS MATERIALIZED ({VERDICTS})
+UPDATE outbox SET state = verdicts.state, reason = verdicts.reason, held = coalesce(verdicts.held, false),
+    due_at = CASE WHEN verdicts.state = 'pending' THEN verdicts.next_try_at ELSE outbox.due_at END,
+    leased_until = CASE WHEN verdicts.state = 'leased' THEN greatest(outbox.leased_until, $4::timestamptz) END,
+    lease_owner = CASE WHEN verdicts.state = 'leased' THEN outbox.lease_owner END
+FROM verdicts WHERE outbox.id = verdicts.id
 RETURNING outbox.id, outbox.state
 """  # noqa: S608 - put together from constants
 

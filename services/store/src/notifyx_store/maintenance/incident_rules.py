@@ -17,31 +17,31 @@ UNSEEN_AFTER = timedelta(minutes=3)
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class StoredIncident:
     """An incident, and when a gateway told it last."""
 
     incident: Incident
     seen: datetime
 
 
-def merge(kept: Iterable[Kept], observed: Iterable[Incident], now: datetime) -> list[Kept]:
+def merge(kept: Iterable[StoredIncident], observed: Iterable[Incident], now: datetime) -> list[StoredIncident]:
     """Return the list with what one gateway has ``observed``, by beginning; the newest :data:`MAX_INCIDENTS`."""
     merged = [_closed(one, now) for one in kept]
     for incident in observed:
         place = next((n for n, one in enumerate(merged) if _same(one.incident, incident, now)), None)
         if place is None:
-            merged.append(Kept(incident, now))
+            merged.append(StoredIncident(incident, now))
         else:
-            merged[place] = Kept(_joined(merged[place].incident, incident), now)
+            merged[place] = StoredIncident(_joined(merged[place].incident, incident), now)
     ended = sorted((one for one in merged if one.incident.ended is not None), key=lambda one: one.incident.began)
     dropped = {id(one) for one in ended[: max(0, len(merged) - MAX_INCIDENTS)]}
     left = sorted((one for one in merged if id(one) not in dropped), key=lambda one: one.incident.began)
     return left[-MAX_INCIDENTS:]
 
 
-def _closed(one: Kept, now: datetime) -> Kept:
+def _closed(one: StoredIncident, now: datetime) -> StoredIncident:
     if one.incident.ended is None and now - one.seen > UNSEEN_AFTER:
-        return Kept(one.incident.model_copy(update={"ended": max(one.seen, one.incident.began)}), one.seen)
+        return StoredIncident(one.incident.model_copy(update={"ended": max(one.seen, one.incident.began)}), one.seen)
     return one
 
 

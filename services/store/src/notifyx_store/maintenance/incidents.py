@@ -9,7 +9,7 @@ import asyncpg
 
 from notifyx_common.contracts.store.incidents import Incident
 from notifyx_store.base.locking import LOCK_INCIDENTS
-from notifyx_store.maintenance.incident_rules import Kept, merge
+from notifyx_store.maintenance.incident_rules import StoredIncident, merge
 
 _READ = "SELECT key, cause, severity, sentence, began, ended, seen FROM incidents ORDER BY began, id"
 _CLEAR = "DELETE FROM incidents"
@@ -24,7 +24,7 @@ async def merge_incidents(
     """Merge what a gateway has observed into the list, and return it."""
     async with connection.transaction():
         await connection.execute(LOCK_INCIDENTS)
-        before = [_kept(row) for row in await connection.fetch(_READ)]
+        before = [_stored(row) for row in await connection.fetch(_READ)]
         after = merge(before, observed, now)
         if after != before:
             await connection.execute(_CLEAR)
@@ -32,7 +32,7 @@ async def merge_incidents(
     return [one.incident for one in after]
 
 
-def _kept(row: asyncpg.Record) -> Kept:
+def _stored(row: asyncpg.Record) -> StoredIncident:
     fields = dict(row)
     seen = fields.pop("seen")
-    return Kept(Incident.model_validate(fields), seen)
+    return StoredIncident(Incident.model_validate(fields), seen)

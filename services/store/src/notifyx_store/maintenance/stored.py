@@ -46,7 +46,7 @@ MAX_ACCOUNTS = 10_000
 """Accounts that are looked at; those with the most notifications."""
 
 GROUP = 50
-"""Accounts whose topics are read at once, and so the most that are judged in a step."""
+"""Accounts whose topics are read at once, and so the maximum that are decided on in a step."""
 
 MAX_TOPICS = 100_000
 """Topics of them that are drawn from; those with the most notifications."""
@@ -112,25 +112,25 @@ class StoredQuota:
         counts = {row["created_by"]: row["count"] for row in rows}
         self._turn = {account: turn for account, turn in self._turn.items() if account in counts}
         for account in self._full.ids - counts.keys():
-            self._tell(account, None, over=False)
+            self._report(account, None, over=False)
         group = sorted(counts, key=lambda one: self._turn.get(one, 0))[:GROUP]
         async with self._context.pool.acquire() as connection:
             spans = await charged_spans(connection, group)
         for account in group:
-            await self._judge(account, counts[account], spans.get(account, ()))
+            await self._decide(account, counts[account], spans.get(account, ()))
             self._turn[account] = self._steps
             if now() - began > STEP_SECONDS:
                 break
         return max(self._context.settings.stored_every, (now() - began) / SHARE)
 
-    async def _judge(self, account: str, count: int, spans: Sequence[Span]) -> None:
+    async def _decide(self, account: str, count: int, spans: Sequence[Span]) -> None:
         was_over = account in self._full.ids
         # A connection for each account: requests find one in between.
         async with self._context.pool.acquire() as connection:
             found = await self._estimate(connection, count, spans, was_over=was_over)
         over = is_over(found, self._quota, was_over=was_over)
         if over is not was_over:
-            self._tell(account, found, over=over)
+            self._report(account, found, over=over)
 
     async def _estimate(
         self, connection: asyncpg.Connection, count: int, spans: Sequence[Span], *, was_over: bool
@@ -146,7 +146,7 @@ class StoredQuota:
                 break
         return found
 
-    def _tell(self, account: str, found: Estimate | None, *, over: bool) -> None:
+    def _report(self, account: str, found: Estimate | None, *, over: bool) -> None:
         self._full.ids = self._full.ids | {account} if over else self._full.ids - {account}
         self._gauge.set(len(self._full.ids))
         stored = round(found.bytes) if found is not None else None

@@ -55,11 +55,11 @@ def title_of(alert: Mapping[str, Any]) -> str:
     return next((words for words in map(text, found) if is_visible(words)), "Alert without a name")
 
 
-def where_of(alert: Mapping[str, Any], said: str) -> str:
-    """Return the alert's name and instance as far as ``said`` does not have them: summaries are often alike."""
+def where_of(alert: Mapping[str, Any], title: str) -> str:
+    """Return the alert's name and instance as far as ``title`` does not have them: summaries are often alike."""
     labels = mapping(alert.get("labels"))
     name, instance = (
-        words if is_visible(words) and words.casefold() not in said.casefold() else ""
+        words if is_visible(words) and words.casefold() not in title.casefold() else ""
         for words in (text(labels.get(label)) for label in ("alertname", "instance"))
     )
     return f"{name} on {instance}" if name and instance else name or instance

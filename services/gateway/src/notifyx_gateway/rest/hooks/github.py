@@ -19,18 +19,18 @@ def read(delivery: Delivery) -> list[Part]:
             "This is no webhook of GitHub: it has no X-GitHub-Event or is no object.", code="unknown_webhook"
         )
     repository = text(mapping(payload.get("repository")).get("full_name"))
-    told = describe(event, payload, _sender(payload) or "somebody")
+    described = describe(event, payload, _sender(payload) or "somebody")
     data = {
         "event": event,
-        **{name: value for name, value in (("repository", repository), ("url", told.link)) if value},
+        **{name: value for name, value in (("repository", repository), ("url", described.link)) if value},
         **({"action": payload["action"]} if text(payload.get("action")) else {}),
         **({"sender": sender} if (sender := _sender(payload)) else {}),
-        **told.data,
+        **described.data,
     }
-    title = f"{repository}: {told.words}" if repository else told.words
+    title = f"{repository}: {described.words}" if repository else described.words
     # The body is signed, the id of the delivery is not: a copy with another id is the same event.
     key = event_key("github", delivery.digest) if delivery.digest else None
-    return [delivery.publication(title, told.body, data, priority=told.priority, key=key)]
+    return [delivery.publication(title, described.body, data, priority=described.priority, key=key)]
 
 
 def _sender(payload: Mapping[str, Any]) -> str:

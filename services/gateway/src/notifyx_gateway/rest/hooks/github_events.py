@@ -54,9 +54,9 @@ _MEMBERS: Mapping[str, str] = {
 
 
 def describe(event: str, payload: Mapping[str, Any], sender: str) -> EventText:
-    """Return what happened; an event that is not known is told by its name."""
-    if (told := _EVENTS.get(event)) is not None:
-        return told(event, payload, sender)
+    """Return what happened; an event that is not known is described by its name."""
+    if (describe_it := _EVENTS.get(event)) is not None:
+        return describe_it(event, payload, sender)
     action = text(payload.get("action")).replace("_", " ")
     return EventText(f"{' '.join(part for part in (event.replace('_', ' '), action) if part)} by {sender}")
 
@@ -82,8 +82,8 @@ def _push(_event: str, payload: Mapping[str, Any], sender: str) -> EventText:
 
 
 def _commit(commit: object) -> str:
-    told = mapping(commit)
-    return f"{text(told.get('id'))[:8]} {text(told.get('message')).partition(chr(10))[0]}"
+    fields = mapping(commit)
+    return f"{text(fields.get('id'))[:8]} {text(fields.get('message')).partition(chr(10))[0]}"
 
 
 def _ref(event: str, payload: Mapping[str, Any], sender: str) -> EventText:
@@ -229,8 +229,8 @@ def _wiki(_event: str, payload: Mapping[str, Any], sender: str) -> EventText:
 
 
 def _page(page: object) -> str:
-    told = mapping(page)
-    return f"{text(told.get('action'))} {text(told.get('title'))}"
+    fields = mapping(page)
+    return f"{text(fields.get('action'))} {text(fields.get('title'))}"
 
 
 _EVENTS: Mapping[str, Callable[[str, Mapping[str, Any], str], EventText]] = {

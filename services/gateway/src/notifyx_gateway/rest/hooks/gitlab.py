@@ -25,21 +25,23 @@ def read(delivery: Delivery) -> list[Part]:
     if not isinstance(payload, dict) or not kind:
         raise InvalidRequest("This is no webhook of GitLab: it has no object_kind.", code="unknown_webhook")
     project = text(mapping(payload.get("project")).get("path_with_namespace"))
-    told = _describe(kind, payload)
+    described = _describe(kind, payload)
     signed_id = delivery.headers.get("webhook-id", "")
     given = signed_id if delivery.signed else delivery.headers.get("idempotency-key") or signed_id
     data = {
         "event": kind,
         **{
-            name: value for name, value in (("project", project), ("url", told.link), ("user", _user(payload))) if value
+            name: value
+            for name, value in (("project", project), ("url", described.link), ("user", _user(payload)))
+            if value
         },
     }
     return [
         delivery.publication(
-            f"{project}: {told.words}" if project else told.words,
-            told.body,
+            f"{project}: {described.words}" if project else described.words,
+            described.body,
             data,
-            priority=told.priority,
+            priority=described.priority,
             key=delivery.id_key("gitlab", given),
         )
     ]
@@ -148,8 +150,8 @@ def _priority(status: str) -> Priority:
 
 
 def _commit(commit: object) -> str:
-    told = mapping(commit)
-    return f"{text(told.get('id'))[:8]} {text(told.get('title'))}"
+    fields = mapping(commit)
+    return f"{text(fields.get('id'))[:8]} {text(fields.get('title'))}"
 
 
 def _user(payload: Mapping[str, Any]) -> str:

@@ -101,9 +101,9 @@ def branch(payload: Mapping[str, Any]) -> str:
 
 def shown(lines: list[Any], line: Callable[[Any], str]) -> str:
     """Return the lines of the first :data:`MAX_PARTS` of a list, and how many more there are."""
-    told = [f"- {line(one)}" for one in lines[:MAX_PARTS]]
-    left = len(lines) - len(told)
-    return "\n".join([*told, f"- and {left} more"] if left else told)
+    listed = [f"- {line(one)}" for one in lines[:MAX_PARTS]]
+    left = len(lines) - len(listed)
+    return "\n".join([*listed, f"- and {left} more"] if left else listed)
 
 
 def require_few(alerts: list[Any]) -> None:
@@ -119,8 +119,8 @@ def fit(data: Mapping[str, Any], limit: int) -> Mapping[str, Any]:
     """Return ``data`` itself if its JSON fits into ``limit`` bytes, else a shortened copy that does."""
     if _size(data) <= limit:
         return data
-    for longest in (limit, *SHORTER):
-        shorter: dict[str, Any] = _cut(data, longest, MAX_DEPTH)
+    for max_length in (limit, *SHORTER):
+        shorter: dict[str, Any] = _cut(data, max_length, MAX_DEPTH)
         if _size(shorter) <= limit:
             return shorter
     kept: dict[str, Any] = {}
@@ -137,17 +137,17 @@ def _size(value: object) -> float:
         return float("inf")
 
 
-def _cut(value: Any, longest: int, depth: int) -> Any:
+def _cut(value: Any, max_length: int, depth: int) -> Any:
     match value:
         case str():
-            return value if len(value) <= longest else value[: longest - 1] + "…"
+            return value if len(value) <= max_length else value[: max_length - 1] + "…"
         case int() if not -(2**63) <= value < 2**64:
-            return str(value)[:longest]
+            return str(value)[:max_length]
         case dict() if depth:
-            kept = list(value.items())[: max(8, longest // 4)]
-            return {_cut(name, longest, 0): _cut(inner, longest, depth - 1) for name, inner in kept}
+            kept = list(value.items())[: max(8, max_length // 4)]
+            return {_cut(name, max_length, 0): _cut(inner, max_length, depth - 1) for name, inner in kept}
         case list() if depth:
-            return [_cut(inner, longest, depth - 1) for inner in value[: max(8, longest // 4)]]
+            return [_cut(inner, max_length, depth - 1) for inner in value[: max(8, max_length // 4)]]
         case dict() | list():
             return "…"
     return value
