@@ -568,6 +568,25 @@ async def test_many_windows_share_a_session_and_signing_out_everywhere_ends_it(
         await sign_in(elsewhere)
 
 
+async def test_what_changes_in_an_account_shows_on_its_other_devices(browser: Browser, platform: Platform) -> None:
+    async with someone(browser, platform, "amy") as amy, person(platform, "amy") as phone:
+        page, keys = await amy.go("/account/details"), await amy.window("/account/keys")
+        for window in (page, keys):
+            await expect(window.get_by_text("Live", exact=True)).to_be_visible()
+        await phone.call("PATCH", "/me", json={"name": "Amy Elsewhere"})
+        for window in (page, keys):
+            await expect(window.get_by_role("button", name="Amy Elsewhere")).to_be_visible()
+        await phone.call("PUT", "/me/email", json={"email": "amy@new.example", "password": PASSWORD})
+        status = page.get_by_role("form", name="Email").get_by_role("status")
+        await expect(status).to_contain_text("A mail was sent to amy@new.example")
+        await phone.call("DELETE", "/me/email/change")
+        await expect(status).to_have_count(0)
+        made = await phone.call("POST", "/api-keys", json={"name": "Build server", "scopes": ["read"]})
+        await expect(keys.get_by_text("Build server")).to_be_visible()
+        await phone.call("DELETE", f"/api-keys/{made['id']}")
+        await expect(keys.get_by_text("Build server")).to_have_count(0)
+
+
 async def test_an_account_is_deleted_and_its_topics_are_somebody_elses(browser: Browser, platform: Platform) -> None:
     async with someone(browser, platform, "zed") as zed, someone(browser, platform, "yan") as yan:
         async with person(platform, "zed") as phone:

@@ -49,6 +49,7 @@ describe("the counts of a window", () => {
     const session = { accessToken: new Observable("") } as unknown as Session;
     const wants = {
       subscriptionsChanged: () => undefined,
+      accountChanged: () => undefined,
       settings: () => undefined,
       topicsChanged: () => undefined,
       arrivals: () => undefined,

@@ -24,6 +24,7 @@ _DELETE_EXPIRED = tuple(
         ("devices", "id", "expires_at"),
         ("login_attempts", "key", "full_at"),
         ("credential_changes", "id", "until"),
+        ("account_changes", "id", "until"),
         ("account_mails", "id", "expires_at"),
     )
 )

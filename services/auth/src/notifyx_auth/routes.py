@@ -182,7 +182,7 @@ def _add_api_keys(app: Quart, auth: Auth) -> None:
     @handle(app, calls.CREATE_API_KEY, headers=_NO_STORE)
     async def create_api_key(wanted: calls.ApiKeyCall) -> calls.CreatedApiKey:
         async with auth.database.guard():
-            return await api_keys.create(caller(), wanted.body, wanted.session, auth.clock.now())
+            return await api_keys.create(caller(), wanted.body, wanted.session, auth.changes, auth.clock.now())
 
     @handle(app, calls.API_KEYS)
     async def list_api_keys(_: None) -> calls.ApiKeys:

@@ -138,8 +138,9 @@ class Auth:
 
     async def set_time_zone(self, principal: Principal, wanted: TimeZone) -> UserView:
         """Store the caller's time zone. Raises :class:`InvalidRequest` for an unknown one."""
+        now = self.clock.now()
         async with self.database.guard():
-            return users.to_response(await users.set_time_zone(principal.id, wanted.time_zone))
+            return users.to_response(await users.set_time_zone(principal.id, wanted.time_zone, self.changes, now))
 
     async def request_verification(self, principal: Principal) -> EmailToken:
         """Return a verification token to be mailed to the caller."""
@@ -180,9 +181,10 @@ class Auth:
         return api_keys.principal_of(row)
 
     async def credential_changes(self, wanted: CredentialChangesAfter) -> CredentialChanges:
-        """Return what has changed of credentials."""
+        """Return what has changed of credentials, and where it is wanted of accounts."""
+        now = self.clock.now()
         async with self.database.guard():
-            return await credential_changes.after(self.database.pool, wanted.after, self.clock.now())
+            return await credential_changes.after(self.database.pool, wanted.after, now, accounts=wanted.accounts)
 
     async def open_hook(self, wanted: OpenHook) -> OpenedHook:
         """Return what a webhook may do. Raises :class:`InvalidHook`."""

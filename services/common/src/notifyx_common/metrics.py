@@ -317,7 +317,10 @@ CATALOGUE: tuple[Metric, ...] = (
     Metric("notifyx_tokens_issued_total", "counter", ("grant",), "Access tokens issued"),
     Metric("notifyx_auth_failures_total", "counter", ("reason",), "Rejected credentials by reason"),
     Metric(
-        "notifyx_credential_changes_total", "counter", ("kind",), "Changes of credentials that this gateway has read"
+        "notifyx_credential_changes_total",
+        "counter",
+        ("kind",),
+        "Changes of credentials and accounts that this gateway has read",
     ),
     Metric("notifyx_refreshes_repeated_total", "counter", (), "Refresh tokens exchanged again after a lost answer"),
     Metric(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from notifyx_common.alarms import Alarms, watch_memory
 from notifyx_common.authorities import trusting
@@ -165,6 +165,7 @@ class GatewayNode(Node[GatewaySettings]):
             self.auth,
             self.credentials,
             self._credentials_changed,
+            on_accounts=self._accounts_changed,
             on_read=self.authenticator.state_was_read,
             interval=settings.credential_changes_interval,
             clock=clock,
@@ -366,6 +367,9 @@ class GatewayNode(Node[GatewaySettings]):
         self.streams.credentials_changed(affects)
         self.recipients.forget(change.subject for change in changes if change.kind == "account")
         await self.users.evict({change.subject for change in changes if change.kind in ("account", "verified")})
+
+    def _accounts_changed(self, users: Collection[str]) -> None:
+        self.hub.accounts_changed(users)
 
     async def _drain_clients(self) -> None:
         self.longpoll.drain()

@@ -7,7 +7,14 @@ import { notify, notifyError } from "@/components/notify";
 import { loadPartsSoon } from "@/components/parts";
 import { Waiting } from "@/components/Waiting";
 import { Leaving, LeavingContext } from "@/context/leaving";
-import { datedSubscriptionsQuery, meQuery, problemOf, topicQuery, useChangesElsewhere } from "@/context/queries";
+import {
+  accountChanged,
+  datedSubscriptionsQuery,
+  meQuery,
+  problemOf,
+  topicQuery,
+  useChangesElsewhere,
+} from "@/context/queries";
 import { OwnContext, useObservable, useServices } from "@/context/services";
 import { type Arrivals, Live } from "@/model/live";
 import { plural, timeZone } from "@/model/text";
@@ -81,6 +88,7 @@ function useLiveOf(user: User): Live | null {
   useEffect(() => {
     const made = new Live(user, config.socket_url, session, api, {
       subscriptionsChanged: () => void queries.invalidateQueries({ queryKey: ["subscriptions"] }),
+      accountChanged: () => accountChanged(queries),
       settings: (topic, version, changed) => {
         // A window that nobody sees reads them once it is looked at. Where they are edited they stay as they were read.
         const refetchType = document.visibilityState === "hidden" ? ("none" as const) : ("active" as const);

@@ -2,6 +2,7 @@
 import {
   focusManager,
   infiniteQueryOptions,
+  type QueryClient,
   queryOptions,
   type UseQueryResult,
   useQueryClient,
@@ -30,7 +31,7 @@ export function problemOf(query: Pick<UseQueryResult, "data" | "failureReason">)
 
 /**
  * How old a read may be when somebody comes to the page that shows it, or back to the window, and is not asked for again:
- * other devices change what is shown, and do not tell.
+ * of much that other devices change nothing is pushed, and pushes can be lost.
  */
 export const FRESH_MS = 2_000;
 
@@ -80,6 +81,15 @@ export const emailQuery = (api: Api) =>
 /** Which new address awaits its confirmation. */
 export const emailChangeQuery = (api: Api) =>
   queryOptions({ queryKey: ["emailChange"], queryFn: () => data(api.GET("/api/v1/me/email/change")) });
+
+/** What is read of the user's account: `account_changed` on the socket tells that some of it is another. */
+const OF_ACCOUNT = new Set<unknown>(["me", "email", "emailChange", "sessions", "apiKeys", "hooks"]);
+
+/** Has what is shown of the account read again; by a window that nobody sees, once it is looked at. */
+export function accountChanged(client: QueryClient): void {
+  const refetchType = document.visibilityState === "hidden" ? "none" : "active";
+  void client.invalidateQueries({ predicate: ({ queryKey }) => OF_ACCOUNT.has(queryKey[0]), refetchType });
+}
 
 /** Whether nobody can send to the user any more; read again with each hundred that are unread. */
 export const inboxFullQuery = (api: Api, unread: number) =>

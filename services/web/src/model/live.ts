@@ -33,6 +33,8 @@ const NONE_ARRIVED: Arrivals = { count: 0, missing: 0, restored: false };
 export interface LiveWants {
   /** The set of subscriptions may have changed. */
   subscriptionsChanged(): void;
+  /** What is shown of the account may have changed, from whatever device. */
+  accountChanged(): void;
   /** The settings of a topic that is followed have a version. */
   settings: Tell;
   /** A topic that was followed is gone. */
@@ -93,6 +95,7 @@ export class Live implements FeedEvents {
     const own = this.#follow(this.ownInbox);
     this.own = own.status;
     own.channel.on("unread", (push: UnreadPush) => this.#counted(push));
+    own.channel.on("account_changed", () => wants.accountChanged());
     own.channel.on("sent", ({ to }: SentPush) => this.sent.update((sent) => sentOnceMore(sent, to)));
     this.#cleanup.push(
       session.accessToken.subscribe((token) => {
@@ -242,6 +245,8 @@ export class Live implements FeedEvents {
 
   caughtUp(topic: string, missing: number, restored: boolean): void {
     if (this.isSubscribed(topic)) this.#away(0, missing, restored);
+    // While it was away, this window was not notified of changes of the account.
+    if (topic === this.ownInbox) this.#wants.accountChanged();
   }
 
   #away(count: number, missing: number, restored = false): void {

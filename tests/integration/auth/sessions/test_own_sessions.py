@@ -49,7 +49,14 @@ async def test_a_user_ends_sessions_of_their_own_alone(database: str) -> None:
         again = await auth.call("DELETE", f"/me/sessions/{there.session}", as_=here, repeated=True)
         assert again.status == 204, "a gateway that lost the answer asks again"
         changes = (await auth.call("GET", "/credential-changes")).data["items"]
-        assert [(one["kind"], one["subject"]) for one in changes] == [("session", there.session)]
+        assert [(one["kind"], one["subject"]) for one in changes] == [("session", there.session)], (
+            "all that was known once"
+        )
+        changes = (await auth.call("GET", "/credential-changes?accounts=true")).data["items"]
+        told = [("session", there.session), ("account_changed", ada.id)]
+        assert [(one["kind"], one["subject"]) for one in changes] == told
+        later = f"/credential-changes?accounts=true&after={changes[0]['id']}"
+        assert (await auth.call("GET", later)).data["items"] == changes[1:], "their ids are in one order"
         assert {one["id"] for one in await sessions(auth, here)} == {here.session, third.session}
         ended = await auth.call("DELETE", f"/me/sessions?session={there.session}", as_=there)
         assert (ended.status, ended.data["code"]) == (401, "session_ended")

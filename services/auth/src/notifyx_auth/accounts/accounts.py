@@ -92,7 +92,7 @@ class Accounts:
         """Store the caller's name."""
         users.require_user(caller, CHANGE)
         async with self.database.guard():
-            return users.to_response(await users.set_name(caller.id, wanted.name))
+            return users.to_response(await users.set_name(caller.id, wanted.name, self.changes, self.clock.now()))
 
     async def request_email(self, caller: Principal, call: EmailChangeCall) -> PendingEmail:
         """Have a link mailed that proves the address that the caller wants."""
@@ -106,6 +106,7 @@ class Accounts:
                 managed=self.settings.admin_email,
                 check=self.check,
                 mails=self.mails,
+                changes=self.changes,
                 lifetime=timedelta(hours=self.settings.email_change_hours),
                 now=self.clock.now(),
             )
@@ -118,7 +119,9 @@ class Accounts:
     async def cancel_email_change(self, caller: Principal) -> None:
         """End the link to the address that awaits its confirmation."""
         async with self.database.guard():
-            await email_changes.cancel(caller, managed=self.settings.admin_email, now=self.clock.now())
+            await email_changes.cancel(
+                caller, managed=self.settings.admin_email, changes=self.changes, now=self.clock.now()
+            )
 
     async def check_email(self, caller: Principal, wanted: EmailConfirmation) -> AwaitedEmail:
         """Return the address whose link this is."""

@@ -58,5 +58,5 @@ async def ensure(email: str, password: str, *, passwords: Passwords, changes: Ch
         if not same_password or user.role != "admin" or not user.email_verified:
             user.role, user.email_verified = "admin", True
             await user.save(update_fields=["role", "email_verified", "password_hash"])
-            await changes.record(connection, [*made, Change("verified", str(user.id), email=user.email)], now)
+            await changes.record(connection, user.id, [*made, Change("verified", str(user.id), email=user.email)], now)
             log.info("administrator_updated")

@@ -78,7 +78,7 @@ async def begin(
             next_at=now,
         )
         await user.delete()
-        await changes.record(transaction, [Change("account", str(user.id))], now)
+        await changes.record(transaction, user.id, [Change("account", str(user.id))], now)
     return _view(row, changes, now)
 
 

@@ -38,6 +38,7 @@ async def request(
     managed: str,
     check: PasswordCheck,
     mails: PendingMails,
+    changes: ChangeLog,
     lifetime: timedelta,
     now: datetime,
 ) -> PendingEmail:
@@ -66,6 +67,7 @@ async def request(
         if user.email_verified:
             await mails.notify(transaction, "email_change_requested", user, user.email, now, about=email)
         taken = await User.filter(email_key=key).exclude(id=user.id).exists()
+        await changes.record(transaction, user.id, [], now)
     return PendingEmail(user=to_response(user), email=email, taken=taken, token=token, expires_at=ends, recorded=True)
 
 
@@ -83,15 +85,17 @@ async def state(caller: Principal, now: datetime) -> EmailChangeState:
     return EmailChangeState() if row is None else EmailChangeState(email=row.email, expires_at=row.expires_at)
 
 
-async def cancel(caller: Principal, *, managed: str, now: datetime) -> None:
+async def cancel(caller: Principal, *, managed: str, changes: ChangeLog, now: datetime) -> None:
     """End the link to the address that ``caller`` has asked for.
 
     It goes on to count for the pace of further mails. Raises :class:`NotFound` where none awaits its confirmation,
     :class:`ManagedAccount` and :class:`Forbidden`.
     """
     found = await own_account(caller, managed)
-    if not await EmailChange.filter(user=found, expires_at__gt=now).update(expires_at=now):
-        raise NotFound("No new address awaits your confirmation.")
+    async with in_transaction(CONNECTION) as transaction:
+        if not await EmailChange.filter(user=found, expires_at__gt=now).update(expires_at=now):
+            raise NotFound("No new address awaits your confirmation.")
+        await changes.record(transaction, found.id, [], now)
 
 
 async def confirm(
@@ -113,7 +117,7 @@ async def confirm(
             await end_links(user)
             if previous:
                 await mails.notify(transaction, "email_changed", user, previous, now, about=user.email)
-            await changes.record(transaction, [Change("verified", str(user.id), email=user.email)], now)
+            await changes.record(transaction, user.id, [Change("verified", str(user.id), email=user.email)], now)
     except IntegrityError:
         raise EmailTaken("Another account has this address now. Yours keeps the one that it has.") from None
     log.info("email_changed", user=str(user.id))

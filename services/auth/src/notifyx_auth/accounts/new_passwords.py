@@ -95,7 +95,7 @@ async def reset(
         await user.save(update_fields=["email_verified"])
         ended = await set_password(user, new_hash, "password_reset", now, end_credentials=end_credentials)
         await mails.notify(transaction, "password_changed", user, user.email, now)
-        await changes.record(transaction, [*ended, Change("verified", str(user.id), email=user.email)], now)
+        await changes.record(transaction, user.id, [*ended, Change("verified", str(user.id), email=user.email)], now)
     log.info("password_reset", user=str(user.id), credentials_ended=end_credentials)
     return user
 
@@ -131,7 +131,7 @@ async def change(
         await devices.forget_all(user.id)
         if user.email_verified:
             await mails.notify(transaction, "password_changed", user, user.email, now)
-        await changes.record(transaction, ended, now)
+        await changes.record(transaction, user.id, ended, now)
     log.info("password_changed", user=str(user.id))
     return user
 

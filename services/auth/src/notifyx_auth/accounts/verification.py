@@ -94,7 +94,7 @@ async def verify(
             ended = await set_password(user, new_hash, "password_set", now, end_credentials=True)
             await mails.notify(transaction, "password_changed", user, user.email, now)
         await row.delete()
-        await changes.record(transaction, [*ended, Change("verified", str(user.id), email=user.email)], now)
+        await changes.record(transaction, user.id, [*ended, Change("verified", str(user.id), email=user.email)], now)
     log.info("email_verified", user=str(user.id), password_set=new_hash is not None)
     return user
 

@@ -1,8 +1,11 @@
 """What gateways have to know of credentials before those expire: ended sessions, deleted keys, verified addresses.
 
-A change is recorded in the transaction that makes it. A lock that is held until the commit makes the order of the ids
-that of the commits: a reader that has seen an id misses none before it. It is taken last in each transaction, so that
-nobody who holds it waits for a row.
+A change is recorded in the transaction that makes it, with the account that it is about, so that the account's pages
+can be read again. A lock that is held until the commit makes the order of the ids that of the commits: a reader that
+has seen an id misses none before it. It is taken last in each transaction, so that nobody who holds it waits for a row.
+
+Changes of accounts have a table of their own, because nodes of the release before cannot read their kind; their ids are
+of the same sequence.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
+from uuid import UUID
 
 import asyncpg
 from tortoise.backends.base.client import BaseDBAsyncClient
@@ -35,6 +39,18 @@ _READ = """
 SELECT id, kind, subject, epoch, email, until FROM credential_changes WHERE id > $1 AND until > $2 ORDER BY id LIMIT $3
 """
 
+_READ_WITH_ACCOUNTS = """
+SELECT id, kind, subject, epoch, email, until FROM credential_changes WHERE id > $1 AND until > $2
+UNION ALL
+SELECT id, 'account_changed', user_id::text, 0, '', until FROM account_changes WHERE id > $1 AND until > $2
+ORDER BY id LIMIT $3
+"""
+
+_RECORD_ACCOUNT = """
+INSERT INTO account_changes (id, user_id, until)
+VALUES (nextval(pg_get_serial_sequence('credential_changes', 'id')), $1, $2)
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -57,10 +73,13 @@ class ChangeLog:
         """How long after a change a credential from before it may be shown."""
         return self._kept
 
-    async def record(self, transaction: BaseDBAsyncClient, changes: Sequence[Change], now: datetime) -> None:
-        """Record ``changes`` as the last part of ``transaction``."""
-        if not changes:
-            return
+    async def record(
+        self, transaction: BaseDBAsyncClient, account: UUID, changes: Sequence[Change], now: datetime
+    ) -> None:
+        """Record that ``account`` has changed, and ``changes`` of its credentials, as the last part of ``transaction``.
+
+        Without ``changes`` it is what the user's own pages show alone, such as the name.
+        """
         await acquire(transaction, Lock.CREDENTIAL_CHANGES)
         until = now + self._kept
         rows = [
@@ -68,11 +87,12 @@ class ChangeLog:
             for one in changes
         ]
         await CredentialChange.bulk_create(rows, using_db=transaction)
+        await transaction.execute_query(_RECORD_ACCOUNT, [account, until])
 
 
-async def after(pool: asyncpg.Pool, seen: int, now: datetime) -> CredentialChanges:
-    """Return the changes after the id ``seen`` that still matter."""
-    rows = await pool.fetch(_READ, seen, now, PAGE + 1)
+async def after(pool: asyncpg.Pool, seen: int, now: datetime, *, accounts: bool) -> CredentialChanges:
+    """Return the changes after the id ``seen`` that still matter; with ``accounts``, those of accounts too."""
+    rows = await pool.fetch(_READ_WITH_ACCOUNTS if accounts else _READ, seen, now, PAGE + 1)
     items = [
         ChangeView(
             id=row["id"],

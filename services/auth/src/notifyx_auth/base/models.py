@@ -205,6 +205,20 @@ class CredentialChange(Model):
         table = "credential_changes"
 
 
+class AccountChange(Model):
+    """What the pages of a user show of the account has changed; read and deleted with :class:`CredentialChange`.
+
+    Ids are of the same sequence.
+    """
+
+    id = fields.BigIntField(primary_key=True, generated=False)
+    user_id = fields.UUIDField()
+    until = fields.DatetimeField(db_index=True)
+
+    class Meta:
+        table = "account_changes"
+
+
 class Departure(Model):
     """A deleted account whose data in other services are still to be removed; see ``contracts.departures``.
 

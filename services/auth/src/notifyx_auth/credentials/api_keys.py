@@ -23,7 +23,7 @@ ID_LENGTH = 32
 MAX_PER_USER = 100
 
 
-async def create(owner: Principal, wanted: NewApiKey, session: str, now: datetime) -> CreatedApiKey:
+async def create(owner: Principal, wanted: NewApiKey, session: str, changes: ChangeLog, now: datetime) -> CreatedApiKey:
     """Create a key for ``owner``, who is signed in with ``session``; only this answer holds the key itself.
 
     Raises :class:`Forbidden` for a scope that the owner lacks, :class:`SessionEnded`, :class:`TooManyApiKeys`,
@@ -36,7 +36,7 @@ async def create(owner: Principal, wanted: NewApiKey, session: str, now: datetim
         raise InvalidRequest.of_field("expires_at", "This must be a time to come, with its offset from UTC.")
     user = await by_id(owner.id)
     parts = new_api_key()
-    async with in_transaction(CONNECTION):
+    async with in_transaction(CONNECTION) as transaction:
         await lock_owner(user, session, now)
         if await ApiKey.filter(user=user).count() >= MAX_PER_USER:
             raise TooManyApiKeys(f"A user can have {MAX_PER_USER} API keys; delete one first.")
@@ -50,6 +50,7 @@ async def create(owner: Principal, wanted: NewApiKey, session: str, now: datetim
             created_at=now,
             expires_at=wanted.expires_at,
         )
+        await changes.record(transaction, user.id, [], now)
     return CreatedApiKey(**to_response(row).model_dump(), key=parts.text)
 
 
@@ -67,7 +68,7 @@ async def delete(owner: Principal, key_id: str, changes: ChangeLog, now: datetim
     async with in_transaction(CONNECTION) as transaction:
         if len(key_id) > ID_LENGTH or "\0" in key_id or not await ApiKey.filter(id=key_id, user=user).delete():
             raise NotFound("You have no such API key.")
-        await changes.record(transaction, [Change("api_key", key_id)], now)
+        await changes.record(transaction, user.id, [Change("api_key", key_id)], now)
 
 
 async def delete_all(user: User) -> list[Change]:

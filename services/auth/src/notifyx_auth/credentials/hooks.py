@@ -69,7 +69,7 @@ class Hooks:
         user = await by_id(owner.id)
         hook_id, secret = secrets.token_hex(8), new_secret()
         signing = (wanted.signing_secret or _new_signing_secret()) if wanted.kind in SIGNING_KINDS else None
-        async with in_transaction(CONNECTION):
+        async with in_transaction(CONNECTION) as transaction:
             await lock_owner(user, session, now)
             if await Hook.filter(user=user).count() >= MAX_PER_USER:
                 raise TooManyHooks(f"A user can have {MAX_PER_USER} secrets of webhooks; delete one first.")
@@ -83,6 +83,7 @@ class Hooks:
                 signing=None if signing is None else self._cipher.encrypt(hook_id, signing),
                 created_at=now,
             )
+            await self._changes.record(transaction, user.id, [], now)
         return _created(row, secret, signing)
 
     async def of_owner(self, owner: Principal) -> list[HookView]:
@@ -103,7 +104,7 @@ class Hooks:
             row.secret_hash = digest(secret)
             row.signing = None if row.signing is None else self._cipher.encrypt(hook_id, signing)
             await row.save(using_db=transaction, update_fields=["secret_hash", "signing"])
-            await self._changes.record(transaction, [Change("api_key", hook_id)], now)
+            await self._changes.record(transaction, user.id, [Change("api_key", hook_id)], now)
         return _created(row, secret, None if row.signing is None else signing)
 
     async def delete(self, owner: Principal, hook_id: str, now: datetime) -> None:
@@ -113,7 +114,7 @@ class Hooks:
         async with in_transaction(CONNECTION) as transaction:
             if not await Hook.filter(id=hook_id, user=user).using_db(transaction).delete():
                 raise _not_found()
-            await self._changes.record(transaction, [Change("api_key", hook_id)], now)
+            await self._changes.record(transaction, user.id, [Change("api_key", hook_id)], now)
 
     async def open(self, given: OpenHook, now: datetime) -> OpenedHook:
         """Return what a webhook may do, and record its use. Raises :class:`InvalidHook`."""

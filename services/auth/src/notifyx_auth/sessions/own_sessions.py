@@ -44,7 +44,7 @@ async def end(owner: Principal, session_id: str, changes: ChangeLog, now: dateti
         alive = Session.filter(id=session, user_id=user.id, ended_at=None, expires_at__gt=now)
         if not await alive.update(ended_at=now, end_reason="revoked"):
             raise _not_found()
-        await changes.record(transaction, [Change("session", str(session))], now)
+        await changes.record(transaction, user.id, [Change("session", str(session))], now)
 
 
 async def end_others(owner: Principal, current: str, changes: ChangeLog, now: datetime) -> int:
@@ -53,7 +53,8 @@ async def end_others(owner: Principal, current: str, changes: ChangeLog, now: da
     async with in_transaction(CONNECTION) as transaction:
         await sessions.require_alive(current, user.id, now)
         ended = await sessions.end_others(user.id, current, "revoked", now)
-        await changes.record(transaction, ended, now)
+        if ended:
+            await changes.record(transaction, user.id, ended, now)
     return len(ended)
 
 

@@ -127,7 +127,7 @@ async def refresh(
         await session.save()
         user = await User.get(sessions__id=session.id)
         if reused:
-            await changes.record(transaction, [Change("session", str(session.id))], now)
+            await changes.record(transaction, session.user_id, [Change("session", str(session.id))], now)
     # Raised only now: an error inside the block would have rolled back the end of the session.
     if reused:
         log.warning("refresh_token_reused", session=str(session.id))
@@ -157,9 +157,9 @@ async def revoke(
             user = await User.filter(id=session.user_id).select_for_update(no_key=True).first()
             if user is None:
                 return None
-            await changes.record(transaction, [await end_all(user, "revoked", now)], now)
+            await changes.record(transaction, user.id, [await end_all(user, "revoked", now)], now)
         elif await Session.filter(id=session.id, ended_at=None).update(ended_at=now, end_reason="revoked"):
-            await changes.record(transaction, [Change("session", str(session.id))], now)
+            await changes.record(transaction, session.user_id, [Change("session", str(session.id))], now)
     return str(session.user_id)
 
 

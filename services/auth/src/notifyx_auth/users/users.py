@@ -9,8 +9,10 @@ from zoneinfo import ZoneInfo
 
 from tortoise.exceptions import IntegrityError
 from tortoise.expressions import Q
+from tortoise.transactions import in_transaction
 
 from notifyx_auth.base import password_rules
+from notifyx_auth.base.credential_changes import ChangeLog
 from notifyx_auth.base.errors import EmailTaken
 from notifyx_auth.base.models import User
 from notifyx_auth.base.secret_formats import email_key
@@ -18,6 +20,7 @@ from notifyx_auth.users.hash_turns import Turn
 from notifyx_auth.users.passwords import Passwords
 from notifyx_common.contracts.auth import ResolvedUser
 from notifyx_common.contracts.auth import User as UserView
+from notifyx_common.database import CONNECTION
 from notifyx_common.errors import Forbidden, InvalidRequest, NotFound
 from notifyx_common.principal import Principal, Scope
 
@@ -100,23 +103,21 @@ async def lock(user_id: UUID) -> User:
     return user
 
 
-async def set_name(user_id: str, name: str) -> User:
+async def set_name(user_id: str, name: str, changes: ChangeLog, now: datetime) -> User:
     """Store the user's name. Raises :class:`NotFound`."""
     user = await by_id(user_id)
     user.name = name
-    await user.save(update_fields=["name"])
-    return user
+    return await _save(user, "name", changes, now)
 
 
-async def set_time_zone(user_id: str, name: str) -> User:
+async def set_time_zone(user_id: str, name: str, changes: ChangeLog, now: datetime) -> User:
     """Store the user's time zone. Raises :class:`InvalidRequest` for an unknown one, :class:`NotFound`."""
     user = await by_id(user_id)
     if name and not _is_time_zone(name):
         reason = f"There is no time zone '{name}'; use a name such as Europe/Berlin."
         raise InvalidRequest.of_field("time_zone", reason)
     user.time_zone = name
-    await user.save(update_fields=["time_zone"])
-    return user
+    return await _save(user, "time_zone", changes, now)
 
 
 async def resolve(requested: Sequence[str]) -> dict[str, ResolvedUser]:
@@ -138,6 +139,13 @@ async def resolve(requested: Sequence[str]) -> dict[str, ResolvedUser]:
         by_key[user.id] = by_key[user.email_key] = shown
     wanted: dict[str, UUID | str] = {**ids, **emails}
     return {text: by_key[key] for text, key in wanted.items() if key in by_key}
+
+
+async def _save(user: User, field: str, changes: ChangeLog, now: datetime) -> User:
+    async with in_transaction(CONNECTION) as transaction:
+        await user.save(update_fields=[field])
+        await changes.record(transaction, user.id, [], now)
+    return user
 
 
 def _is_time_zone(name: str) -> bool:

@@ -257,12 +257,14 @@ class CredentialChange(Model):
     - ``api_key``: the key ``subject`` was deleted.
     - ``account``: the user ``subject`` was deleted or disabled.
     - ``verified``: the user ``subject`` has verified ``email``, which is the account's address from now on.
+    - ``account_changed``: what the pages of the user ``subject`` show of the account is to be read again. It is about
+      no credential, and comes beside each of the others.
     """
 
     model_config = ConfigDict(frozen=True)
 
     id: int
-    kind: Literal["session", "sessions", "api_key", "account", "verified"]
+    kind: Literal["session", "sessions", "api_key", "account", "verified", "account_changed"]
     subject: str
     epoch: int = 0
     email: str = ""
@@ -279,9 +281,13 @@ class CredentialChanges(Model):
 
 @dataclass(frozen=True)
 class CredentialChangesAfter:
-    """The changes after the one with the id ``after``; 0: all that matter still."""
+    """The changes after the one with the id ``after``; 0: all that matter still.
+
+    ``accounts``: also those of the kind ``account_changed``, which a gateway of the release before cannot read.
+    """
 
     after: Number = 0
+    accounts: bool = False
 
 
 class JwkSet(Model):

@@ -216,6 +216,12 @@ class Hub:
             if (state := self._topics.get(topic)) is not None:
                 self._schedule_unwatch(state)
 
+    def accounts_changed(self, users: Iterable[str]) -> None:
+        """Notify the sinks of the users' own inboxes that what is shown of their accounts has changed."""
+        for user in users:
+            for sink in tuple(self._by_user.get((user, inbox_topic(user)), ())):
+                sink.account_changed()
+
     def connections(self) -> dict[str, int]:
         """Return the number of sinks of each topic that has any, without inbox topics."""
         counts = {name: len(state.sinks()) for name, state in self._topics.items() if not name.startswith(INBOX_PREFIX)}

@@ -76,6 +76,10 @@ class Sink(Protocol):
         """
         ...
 
+    def account_changed(self) -> None:
+        """Handle a change of what is shown of the user's account, where the topic is the user's inbox."""
+        ...
+
     def changed(self, version: str) -> None:
         """Handle other settings of the topic, of ``version``, by which the sink's user may still read it."""
         ...

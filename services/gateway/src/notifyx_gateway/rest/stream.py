@@ -121,6 +121,9 @@ class EventStream:
     def sent(self, to: str | None) -> None:
         """A stream has one topic, and no threads."""
 
+    def account_changed(self) -> None:
+        """A stream is of one topic; pages that show an account have a socket."""
+
     def changed(self, version: str) -> None:
         self.send_event("topic_changed", {"topic": self._topic, "version": version})
 

@@ -186,6 +186,9 @@ class StoreChannel:
     def sent(self, to: str | None) -> None:
         """Only the user's own channel has threads."""
 
+    def account_changed(self) -> None:
+        """Only the user's own channel reports it."""
+
     def changed(self, version: str) -> None:
         self.push("topic_changed", {"topic": self.store_topic, "version": version})
 

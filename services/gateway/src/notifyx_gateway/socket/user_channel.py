@@ -66,6 +66,10 @@ class UserChannel(StoreChannel):
         if self.principal.topics is None:  # threads are closed to keys of some topics
             self.push("sent", {"to": to})
 
+    def account_changed(self) -> None:
+        if self.principal.topics is None:  # a key of some topics does not learn when its owner was active
+            self.push("account_changed", {})
+
     def _create_topic(self, message: Message) -> None:
         topic = parse_model(NewTopic, message.payload)
         self.client.run(self.channel, message, self._create_and_record(topic))

@@ -178,7 +178,7 @@ class Auth:
 
     async def credential_changes(self, after: int, *, deadline: float, try_timeout: float) -> calls.CredentialChanges:
         """Read what has changed of credentials after the change ``after``; times in seconds."""
-        wanted = calls.CredentialChangesAfter(after)
+        wanted = calls.CredentialChangesAfter(after, accounts=True)
         return await self._client.send(calls.CREDENTIAL_CHANGES, wanted, deadline=deadline, try_timeout=try_timeout)
 
     async def signing_keys(self, *, deadline: float, try_timeout: float) -> calls.JwkSet:

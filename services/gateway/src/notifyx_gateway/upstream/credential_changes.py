@@ -1,5 +1,7 @@
 """Reads from auth what has changed of credentials, so that what has ended ends at every gateway at once.
 
+With it comes whose accounts have changed, which is about no credential: their users' open pages are notified.
+
 Every gateway reads by itself, a few times a second. One that could not read for a while reads everything that is still
 of importance when it can: it misses nothing. Until its first read, a gateway believes no credential.
 """
@@ -7,7 +9,7 @@ of importance when it can: it misses nothing. Until its first read, a gateway be
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -24,7 +26,10 @@ from notifyx_gateway.upstream.credential_state import CredentialState
 log = get_logger(__name__)
 
 OnChange = Callable[[Sequence[CredentialChange]], Awaitable[None]]
-"""Called with changes that have just been applied."""
+"""Called with changes of credentials that have just been applied."""
+
+OnAccounts = Callable[[Collection[str]], None]
+"""Called with the users whose accounts have changed; after a failed read, with some once more."""
 
 DEADLINE = 2.0
 TRY_TIMEOUT = 0.8
@@ -42,6 +47,7 @@ class CredentialChanges:
         state: CredentialState,
         on_change: OnChange,
         *,
+        on_accounts: OnAccounts = lambda users: None,
         on_read: Callable[[], None] = lambda: None,
         interval: float,
         clock: Clock,
@@ -52,6 +58,7 @@ class CredentialChanges:
         self._auth = auth
         self._state = state
         self._on_change = on_change
+        self._on_accounts = on_accounts
         self._on_read = on_read
         self._interval = interval
         self._clock = clock
@@ -104,13 +111,17 @@ class CredentialChanges:
         except NotifyxError:
             self._seen = 0  # auth may come back with another state of its database: all is read again
             raise
-        self._state.apply(page.items, self._clock.monotonic())
+        credentials = [change for change in page.items if change.kind != "account_changed"]
+        self._state.apply(credentials, self._clock.monotonic())
         self._known()
         if page.items:
             self._seen = page.items[-1].id
             for change in page.items:
                 self._read.labels(change.kind).inc()
-            await self._on_change(page.items)
+        if credentials:
+            await self._on_change(credentials)
+        if accounts := {change.subject for change in page.items if change.kind == "account_changed"}:
+            self._on_accounts(accounts)
         return page.more
 
     def _known(self) -> None:

@@ -75,7 +75,9 @@ def account_routes(
     @blueprint.put("/me/time-zone")
     async def set_time_zone() -> Response:
         principal = await request_auth.unrestricted_principal("manage")
-        return json_response(await auth.set_time_zone(principal, await read_model(TimeZone, SMALL_BODY)))
+        user = await auth.set_time_zone(principal, await read_model(TimeZone, SMALL_BODY))
+        await changes.refresh_now()
+        return json_response(user)
 
     @blueprint.post("/me/verification")
     async def verify() -> Response:
@@ -97,6 +99,7 @@ def account_routes(
         created = await auth.create_api_key(principal, wanted)
         rights = f"{','.join(created.scopes)} of {','.join(created.topics) or '*'}"
         request_auth.record("api_key_created", "succeeded", subject=created.id, reason=rights)
+        await changes.refresh_now()
         return json_response(created, 201, NO_STORE)
 
     @blueprint.get("/api-keys")

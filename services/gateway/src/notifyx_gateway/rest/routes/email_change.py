@@ -54,6 +54,7 @@ def email_change_routes(
             await limits.mail_to(pending.email)
         mails.wake()
         request_auth.record("email_change_requested", "succeeded", subject=pending.email)
+        await changes.refresh_now()
         return Response(status=202)
 
     @blueprint.get("/me/email/change")
@@ -64,6 +65,7 @@ def email_change_routes(
     async def cancel_email_change() -> Response:
         await auth.cancel_email_change(await request_auth.principal("manage"))
         request_auth.record("email_change_cancelled", "succeeded")
+        await changes.refresh_now()
         return Response(status=204)
 
     @blueprint.post("/me/email/check")

@@ -135,6 +135,7 @@ def hook_secret_routes(
         await require_publish(principal, topic)
         created = await auth.create_hook(principal, TopicHook(topic=topic, **dict(wanted)))
         request_auth.record("hook_created", "succeeded", subject=created.id, reason=f"{created.kind} of {topic}")
+        await changes.refresh_now()
         return json_response(_with_urls(created, base_url), 201, NO_STORE)
 
     @blueprint.get("/topics/<name>/hooks")

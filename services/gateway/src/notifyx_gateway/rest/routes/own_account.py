@@ -102,6 +102,7 @@ def own_account_routes(
         principal = await request_auth.principal("manage")
         user = await auth.set_profile(principal, await read_model(Profile, SMALL_BODY))
         request_auth.record("name_change", "succeeded")
+        await changes.refresh_now()
         return json_response(user)
 
     return blueprint

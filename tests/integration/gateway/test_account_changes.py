@@ -1,0 +1,127 @@
+"""What changes in an account is told to the user's other devices, at every gateway, and to nobody else."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from notifyx_common.contracts.registry import Lease
+from notifyx_gateway.app import GatewayNode
+from notifyx_gateway.settings import GatewaySettings
+from notifyx_local.postgres import Cluster
+from support.gateway import PASSWORD, Stack, mailing_stack, service_tokens
+from support.phoenix import Channel, PhoenixClient
+from support.served import served
+from support.smtp import Mailbox, running_smtp
+
+EMAIL, OTHER = "ada@example.com", "ada@new.example"
+
+
+@pytest.fixture
+def box() -> Iterator[Mailbox]:
+    with running_smtp() as running:
+        yield running
+
+
+@pytest.fixture
+async def stack(postgres: Cluster, box: Mailbox) -> AsyncIterator[Stack]:
+    async with mailing_stack(postgres, box) as running:
+        yield running
+
+
+@pytest.fixture
+async def elsewhere(stack: Stack) -> AsyncIterator[GatewayNode]:
+    """Another gateway, which learns of changes from auth alone."""
+    settings = GatewaySettings(
+        **service_tokens("gateway"), port=0, socket_port=0, dispatch_email=False, credential_changes_interval=0.1
+    )
+    async with served(GatewayNode(settings)) as (_, node):
+        for service, url in (("auth", stack.auth_url), ("store", stack.store_url)):
+            lease = Lease(service=service, instance=service, url=url, ttl=60)
+            node.registry.put(lease.model_copy(update={"ttl": 3600}))
+        yield node
+
+
+async def link(box: Mailbox, recipient: str) -> str:
+    """The token of the newest link that was mailed to ``recipient``."""
+
+    def found() -> list[str]:
+        mails = [one.message for one in box.received if one.recipient == recipient]
+        bodies = [body.get_content() for mail in mails if (body := mail.get_body(("plain",))) is not None]
+        return [match[1] for body in bodies if (match := re.search(r"-email#(\S+)", body)) is not None]
+
+    await box.wait_until(lambda: bool(found()))
+    return found()[-1]
+
+
+class Told:
+    """The user's own channel on another device, and how often it was told."""
+
+    def __init__(self, channel: Channel) -> None:
+        self.channel = channel
+
+    @property
+    def times(self) -> int:
+        return sum(event == "account_changed" for event, _ in self.channel.events)
+
+    async def after(self, change: str, before: int) -> None:
+        try:
+            await self.channel.until(lambda _: self.times > before)
+        except TimeoutError:
+            pytest.fail(f"{change}: not told")
+
+
+async def test_every_change_is_told_at_every_gateway_and_to_nobody_else(
+    stack: Stack, elsewhere: GatewayNode, box: Mailbox
+) -> None:
+    ada, bob = await stack.person("ada"), await stack.person("bob")
+    form = {"grant_type": "password", "username": EMAIL, "password": PASSWORD}
+    phone, watch = [(await stack.ok("POST", "/token", data=form)) for _ in range(2)]
+    narrow = {"name": "n", "topics": ["t"], "scopes": ["read"]}
+    of_one_topic = (await stack.ok("POST", "/api-keys", ada, json=narrow))["key"]
+    await stack.ok("POST", "/topics", ada, json={"name": "t"})
+    sockets = [f"ws://127.0.0.1:{node.socket.port}/socket" for node in (stack.gateway, elsewhere)]
+    async with (
+        PhoenixClient(sockets[0], phone["access_token"]) as near,
+        PhoenixClient(sockets[1], phone["access_token"]) as far,
+        PhoenixClient(sockets[1], bob) as stranger,
+        PhoenixClient(sockets[0], of_one_topic) as program,
+    ):
+        devices = [Told(await client.channel("user:me")) for client in (near, far)]
+        others = [Told(await client.channel(name)) for client, name in ((stranger, "user:me"), (program, "topic:t"))]
+
+        async def told_of(change: str, method: str, path: str, status: int = 200, **options: object) -> object:
+            before = [device.times for device in devices]
+            answer = await stack.call(method, path, options.pop("who", ada), **options)  # type: ignore[arg-type]
+            assert answer.status == status, (change, answer.raw)
+            for device, times in zip(devices, before, strict=True):
+                await device.after(change, times)
+            return answer.data
+
+        await told_of("name", "PATCH", "/me", json={"name": "Ada L."})
+        await told_of("time zone", "PUT", "/me/time-zone", json={"time_zone": "Europe/Berlin"})
+        before = [device.times for device in devices]
+        answer = {"token": await link(box, EMAIL), "password": PASSWORD}
+        async with stack.session.post(f"{stack.url}/verify-email", data=answer) as verified:
+            assert verified.status == 200, "opened in a browser in which nobody is signed in"
+        for device, times in zip(devices, before, strict=True):
+            await device.after("address verified", times)
+        wish = {"email": OTHER, "password": PASSWORD}
+        await told_of("address asked for", "PUT", "/me/email", 202, json=wish)
+        await told_of("address cancelled", "DELETE", "/me/email/change", 204)
+        key = await told_of("key made", "POST", "/api-keys", 201, json={"name": "k", "scopes": ["read"]})
+        assert isinstance(key, dict)
+        await told_of("key deleted", "DELETE", f"/api-keys/{key['id']}", 204)
+        hook = await told_of("hook made", "POST", "/topics/t/hooks", 201, json={"kind": "github", "name": "h"})
+        assert isinstance(hook, dict)
+        await told_of("hook deleted", "DELETE", f"/hooks/{hook['id']}", 204)
+        signed_out = {"token": watch["refresh_token"]}
+        await told_of("signed out", "POST", "/token/revoke", 204, data=signed_out, who=None)
+        await told_of("others ended", "DELETE", "/me/sessions", who=phone["access_token"])
+        await told_of("password", "PUT", "/me/password", 204, who=phone["access_token"], json={
+            "current_password": PASSWORD, "new_password": "a new horse battery"
+        })  # fmt: skip
+        assert [device.channel.events[-1] for device in devices] == [("account_changed", {})] * 2
+        assert [other.times for other in others] == [0, 0]
