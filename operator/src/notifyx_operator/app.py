@@ -148,10 +148,6 @@ class OperatorNode(Node[OperatorSettings]):
             manages=lambda: leases.manages,
             own=[own] if prober is not None and (own := probe_topic(settings)) is not None else [],
         )
-        registry = kopf.OperatorRegistry()
-        loop = asyncio.get_running_loop()
-        kopf_thread.add_login(registry, self._login)
-        register(registry, reconciler, kopf_thread.runner_in_loop(loop))
         await leases.renew()
         tasks = await stack.enter_async_context(background.tasks())
         tasks.endless("lease", leases.run())
@@ -162,7 +158,7 @@ class OperatorNode(Node[OperatorSettings]):
         if prober is not None:
             tasks.endless("probe", prober.run())
         started = asyncio.Event()
-        tasks.endless("kopf", self._run_kopf(registry, leases, started))
+        tasks.endless("kopf", self._run_kopf(reconciler, leases, started))
         if leases.manages:
             try:
                 async with asyncio.timeout(kopf_thread.START_TIMEOUT):
@@ -170,12 +166,15 @@ class OperatorNode(Node[OperatorSettings]):
             except TimeoutError:
                 raise Unavailable("Kopf did not start.") from None
 
-    async def _run_kopf(self, registry: kopf.OperatorRegistry, leases: OperatorLeases, started: asyncio.Event) -> None:
+    async def _run_kopf(self, reconciler: Reconciler, leases: OperatorLeases, started: asyncio.Event) -> None:
         """Run Kopf for ever, while this operator manages topics: two of it would undo each other's finalizers."""
         while True:
             await leases.wait(manages=True)
+            registry = kopf.OperatorRegistry()
+            register(registry, reconciler, kopf_thread.runner_in_loop(asyncio.get_running_loop()))
             async with kopf_thread.run_kopf(
                 registry,
+                login=self._login,
                 namespaces=self.settings.namespaces,
                 died=lambda: self.background.report("kopf thread", "ended"),
             ) as thread:

@@ -20,6 +20,7 @@ from notifyx_common.errors import Unavailable
 from notifyx_common.logs import get_logger
 from notifyx_operator.kube.api import Login
 from notifyx_operator.kube.diff_base import HashedDiffBase
+from notifyx_operator.kube.kopf_sessions import KopfSessions
 from notifyx_operator.kube.names import FINALIZER, KOPF_PREFIX
 
 log = get_logger(__name__)
@@ -56,14 +57,6 @@ def kopf_settings(*, scan: bool) -> kopf.OperatorSettings:
     return settings
 
 
-def add_login(registry: kopf.OperatorRegistry, login: Login) -> None:
-    """Give Kopf the credentials that ``login`` reads, on each login anew."""
-
-    @kopf.on.login(registry=registry)
-    def credentials(**_: Any) -> kopf.ConnectionInfo:
-        return login()
-
-
 def runner_in_loop(loop: asyncio.AbstractEventLoop) -> Callable[[Coroutine[Any, Any, T]], asyncio.Future[T]]:
     """Return a function that runs a coroutine in ``loop`` and returns a future of the calling thread's loop."""
 
@@ -75,9 +68,9 @@ def runner_in_loop(loop: asyncio.AbstractEventLoop) -> Callable[[Coroutine[Any, 
 
 @contextlib.asynccontextmanager
 async def run_kopf(
-    registry: kopf.OperatorRegistry, *, namespaces: Sequence[str], died: Callable[[], None]
+    registry: kopf.OperatorRegistry, *, login: Login, namespaces: Sequence[str], died: Callable[[], None]
 ) -> AsyncIterator[threading.Thread]:
-    """Run Kopf for the time of the block; call ``died`` in this loop if it ends earlier.
+    """Run Kopf for the time of the block; call ``died`` in this loop if it ends earlier. Adds a login to ``registry``.
 
     Raises :class:`Unavailable` if it does not start.
     """
@@ -85,16 +78,25 @@ async def run_kopf(
     ready, stop = threading.Event(), threading.Event()
     leaving = False
 
+    sessions = KopfSessions(login)
+
+    @kopf.on.login(registry=registry)
+    async def credentials(**_: Any) -> kopf.AiohttpSession:
+        return sessions.open()
+
     async def operate() -> None:
-        await kopf.operator(
-            registry=registry,
-            settings=kopf_settings(scan=not namespaces),
-            standalone=True,
-            clusterwide=not namespaces,
-            namespaces=list(namespaces),
-            ready_flag=ready,
-            stop_flag=stop,
-        )
+        try:
+            await kopf.operator(
+                registry=registry,
+                settings=kopf_settings(scan=not namespaces),
+                standalone=True,
+                clusterwide=not namespaces,
+                namespaces=list(namespaces),
+                ready_flag=ready,
+                stop_flag=stop,
+            )
+        finally:
+            await sessions.close()
 
     def main() -> None:
         try:
