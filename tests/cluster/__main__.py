@@ -85,6 +85,9 @@ def _obeyed(command: str, context: str, say: Say) -> Cluster | None:
         say(f"ready: {len(cluster.nodes)} nodes; the ingress is at {cluster.ingress}")
         return cluster
     found = running(wanted_provider())
+    if found is None and command == "down":
+        say("no cluster of ours is running")
+        return None
     if found is None:
         raise NoCluster("No cluster of ours is running; make cluster starts one.")
     if command == "down":
