@@ -30,9 +30,13 @@ def dashboard_routes(
     ledger_reader: LedgerReader | None,
     charts: PrometheusCharts | None,
 ) -> Blueprint:
-    """Return the routes. ``ledger_reader`` is ``None`` if topics are not shown, ``charts`` without a Prometheus."""
+    """Return the routes. ``ledger_reader`` is ``None`` if topics are not shown, ``charts`` without a Prometheus.
+
+    Limited by address is what is read and rendered. The script is neither, and a limited page needs it to say so.
+    """
     blueprint = Blueprint("dashboard", __name__, url_prefix="/dashboard")
-    blueprint.before_request(request_auth.limit_dashboard)
+    limited = Blueprint("read", __name__)
+    limited.before_request(request_auth.limit_dashboard)
     script = resources.files("notifyx_gateway.rest").joinpath("templates", "dashboard.js").read_bytes()
 
     async def read_ledger() -> Sequence[LedgerView] | None:
@@ -49,11 +53,11 @@ def dashboard_routes(
         ledger, prometheus = await asyncio.gather(read_ledger(), read_charts())
         return overview(snapshot, collector.intervals, collector.incidents, ledger, prometheus)
 
-    @blueprint.get("")
+    @limited.get("")
     async def page() -> Response:
         return pages.compressed("dashboard.html", view=await read(await collector.snapshot()))
 
-    @blueprint.get("/live")
+    @limited.get("/live")
     async def live() -> Response:
         """Return the live part: at once, or once there is another than the one of ``after``; 204 if there is none."""
         snapshot = await collector.newer(request.args.get("after", ""), NEWS_TIMEOUT)
@@ -61,7 +65,7 @@ def dashboard_routes(
             return Response(status=204)
         return pages.compressed("dashboard_live.html", view=await read(snapshot))
 
-    @blueprint.get("/state")
+    @limited.get("/state")
     async def state() -> Response:
         """Return the headline and the problems, the worst first, for programs such as ``notifyx doctor``."""
         snapshot = await collector.snapshot()
@@ -73,4 +77,5 @@ def dashboard_routes(
     async def program() -> Response:
         return Response(script, content_type="text/javascript; charset=utf-8", headers={"Cache-Control": "no-cache"})
 
+    blueprint.register_blueprint(limited)
     return blueprint
