@@ -19,8 +19,8 @@ class LatestPasses:
         """Whether no later pass than ``number`` saw this resource."""
         return self._numbers.get(uid) == number
 
-    def forget_others(self, number: int, uids: Collection[str]) -> None:
-        """Forget each resource that is not among ``uids``, which are all that there were at pass ``number``.
+    def retain(self, number: int, uids: Collection[str]) -> None:
+        """Remove each resource that is not among ``uids``, which are all that there were at pass ``number``.
 
         What a later pass saw stays: it was created since, and its status may not have been written yet.
         """

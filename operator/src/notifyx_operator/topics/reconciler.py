@@ -151,7 +151,7 @@ class Reconciler:
         self._writer.live = await self._connections()
         await self._writer.write(report.number, list(report.outcomes.values()), report.events, self._routine)
         await self._free_stuck(report)
-        self._latest.forget_others(report.number, report.outcomes)
+        self._latest.retain(report.number, report.outcomes)
         counted = Counter(outcome.state for outcome in report.outcomes.values())
         for state in STATES:
             self._states.labels(state).set(counted[state])

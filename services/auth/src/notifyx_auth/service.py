@@ -252,7 +252,7 @@ class Auth:
                 started = await sessions.start(
                     session, current, scope, self.refresh_tokens, self._session_policy, origin, now
                 )
-                device_token = await devices.remember(transaction, current, device, now, expires_at)
+                device_token = await devices.record(transaction, current, device, now, expires_at)
         if current is None or started is None:
             # Another password was set, another sign-in has hashed this one anew, or the account was deleted.
             return await self._by_password(wanted, origin, session)

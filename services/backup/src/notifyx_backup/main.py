@@ -38,7 +38,7 @@ _RECORD = """
 INSERT INTO backups (taken_at, finished_at, bytes) VALUES ($1, clock_timestamp(), $2)
 ON CONFLICT (taken_at) DO UPDATE SET finished_at = excluded.finished_at, bytes = excluded.bytes
 """
-_FORGET = "DELETE FROM backups WHERE taken_at < (SELECT max(taken_at) FROM backups) - interval '400 days'"
+_REMOVE_OLD = "DELETE FROM backups WHERE taken_at < (SELECT max(taken_at) FROM backups) - interval '400 days'"
 
 Progress = Callable[[str], None]
 
@@ -161,7 +161,7 @@ async def _record(url: SecretStr, taken_at: datetime, size: int) -> None:
     async with connect(url, "store") as connection:
         try:
             await connection.execute(_RECORD, taken_at, size)
-            await connection.execute(_FORGET)
+            await connection.execute(_REMOVE_OLD)
         except asyncpg.UndefinedTableError:
             pass  # a platform of an earlier version, which has no such metric
 

@@ -10,11 +10,11 @@ V = TypeVar("V", bound=Hashable)
 
 
 class Recent(Generic[K, V]):
-    """The values noted for each key, until none came for ``seconds``; of more than ``most`` keys, the newest."""
+    """The values noted for each key, until none came for ``seconds``; of more than ``max_keys`` keys, the newest."""
 
-    def __init__(self, seconds: float, most: int) -> None:
+    def __init__(self, seconds: float, max_keys: int) -> None:
         self._seconds = seconds
-        self._most = most
+        self._max_keys = max_keys
         self._entries: dict[K, tuple[float, set[V]]] = {}
         """In the order of their times."""
 
@@ -28,11 +28,11 @@ class Recent(Generic[K, V]):
             values = set()
         values.add(value)
         self._entries[key] = now, values
-        self._forget(now)
+        self._evict(now)
 
     def of(self, key: K, now: float) -> frozenset[V]:
         """Return the values of ``key``."""
-        self._forget(now)
+        self._evict(now)
         entry = self._entries.get(key)
         return frozenset() if entry is None else frozenset(entry[1])
 
@@ -41,9 +41,9 @@ class Recent(Generic[K, V]):
         entry = self._entries.get(key)
         return entry is not None and entry[0] >= at
 
-    def _forget(self, now: float) -> None:
+    def _evict(self, now: float) -> None:
         while self._entries:
             oldest = next(iter(self._entries))
-            if self._entries[oldest][0] >= now - self._seconds and len(self._entries) <= self._most:
+            if self._entries[oldest][0] >= now - self._seconds and len(self._entries) <= self._max_keys:
                 return
             del self._entries[oldest]

@@ -358,14 +358,14 @@ class GatewayNode(Node[GatewaySettings]):
         return self.settings.own_port
 
     async def _credentials_changed(self, changes: Sequence[CredentialChange]) -> None:
-        """Forget what was cached first, so that what ends here is not opened anew."""
+        """Evict what is cached first, so that what ends here is not opened anew."""
         affects = about(changes)
-        self.authenticator.forget(affects)
-        self.hook_secrets.forget(affects)
+        self.authenticator.evict(affects)
+        self.hook_secrets.evict(affects)
         self.socket.credentials_changed(affects)
         self.longpoll.credentials_changed(affects)
         self.streams.credentials_changed(affects)
-        self.recipients.forget(change.subject for change in changes if change.kind == "account")
+        self.recipients.evict(change.subject for change in changes if change.kind == "account")
         await self.users.evict({change.subject for change in changes if change.kind in ("account", "verified")})
 
     def _accounts_changed(self, users: Collection[str]) -> None:

@@ -43,7 +43,7 @@ class Sender:
         self._pool = SmtpPool(settings, clock)
         self._renderer = Renderer()
         self._threads = ThreadPoolExecutor(settings.render_threads, thread_name_prefix="render")
-        self._sent_ids = RecentIds(max_count=settings.remember_count, ttl=settings.remember_seconds)
+        self._sent_ids = RecentIds(max_count=settings.sent_ids_count, ttl=settings.sent_ids_seconds)
         self._tasks = background.tasks()
         self._running: dict[str, asyncio.Task[MailResult]] = {}
         self._held = 0
@@ -181,7 +181,7 @@ class Sender:
             self._note("")
 
     def _note(self, problem: str) -> None:
-        """Remember why the mail server cannot be used, and since when; empty if it can."""
+        """Record why the mail server cannot be used, and since when; empty if it can."""
         self._tried = True
         if bool(problem) != bool(self._problem):
             self._problem_since = self._clock.now() if problem else None

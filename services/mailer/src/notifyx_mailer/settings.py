@@ -69,10 +69,10 @@ class MailerSettings(ServiceSettings):
     queue_limit: int = Field(default=4000, ge=1)
     """Maximum number of emails held; beyond it a batch is rejected (503) and goes to another node."""
 
-    remember_seconds: float = Field(default=900.0, ge=0)
+    sent_ids_seconds: float = Field(default=900.0, ge=0)
     """How long the id of a sent email is stored to recognise a repeated request, in seconds."""
 
-    remember_count: int = Field(default=20_000, ge=0)
+    sent_ids_count: int = Field(default=20_000, ge=0)
     """Maximum number of stored ids of sent emails."""
 
     max_body: int = Field(default=64 << 20, ge=1024)

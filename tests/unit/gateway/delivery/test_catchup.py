@@ -88,7 +88,7 @@ async def test_a_page_is_kept_for_who_comes_next_unless_rows_were_forgotten_whil
         work = asyncio.create_task(CatchUp(state, sink, Progress(7), reader).next_rows())
         await settle()
         if forgetting:
-            state.forget_rows()
+            state.evict_rows()
             # Who comes now does not share the page that is being read.
             work = asyncio.gather(work, CatchUp(state, sink, Progress(7), reader).next_rows())  # type: ignore[assignment]
             await settle()
@@ -100,7 +100,7 @@ async def test_a_page_is_kept_for_who_comes_next_unless_rows_were_forgotten_whil
     await read(forgetting=True)
     assert len(store.read) == asked + 2
     assert state.ring.after(7) is not None, "the second page was read after it"
-    state.forget_rows()
+    state.evict_rows()
     assert state.ring.after(7) is None
     await read(forgetting=False)
     assert [seq for seq, _ in state.ring.after(7) or ()] == [8]

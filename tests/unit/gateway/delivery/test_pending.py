@@ -68,7 +68,7 @@ async def test_the_account_with_most_makes_room_its_largest_first(clients: Clien
     assert clients.closed(after=1) == {"b1": [False]}
     assert clients.pending.full, "until it is gone"
     assert clients.closed(after=1) == {"b1": [False]}, "what waits for it does not count twice"
-    clients.pending.forget(clients.all["b1"])
+    clients.pending.remove(clients.all["b1"])
     assert clients.closed() == {"b1": [False]}
     assert not clients.pending.full
 

@@ -17,7 +17,7 @@ def test_a_resource_created_while_a_resync_writes_still_gets_its_status() -> Non
     latest = LatestPasses()
     latest.record(1, ["deploys"])
     latest.record(2, ["created-meanwhile"])
-    latest.forget_others(1, ["deploys"])
+    latest.retain(1, ["deploys"])
     assert latest.is_latest(2, "created-meanwhile")
     assert latest.is_latest(1, "deploys")
 
@@ -26,5 +26,5 @@ def test_a_resource_that_is_gone_is_forgotten() -> None:
     latest = LatestPasses()
     latest.record(1, ["deploys", "gone"])
     latest.record(2, ["deploys"])
-    latest.forget_others(2, ["deploys"])
+    latest.retain(2, ["deploys"])
     assert not latest.is_latest(1, "gone")

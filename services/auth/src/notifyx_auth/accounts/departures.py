@@ -2,7 +2,7 @@
 
 The user's row with its sessions, API keys, webhooks, devices and links is removed, the change told to gateways, and the
 departure recorded in one transaction. So the account is either whole or gone, its address is free, and nobody can
-forget the rest: a gateway leases the departure and works on it (``contracts.departures``) until it reports the end.
+remove the rest: a gateway leases the departure and works on it (``contracts.departures``) until it reports the end.
 """
 
 from __future__ import annotations

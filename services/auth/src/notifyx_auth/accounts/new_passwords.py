@@ -128,7 +128,7 @@ async def change(
         await user.save(update_fields=["password_hash"])
         await end_links(user)
         ended = await sessions.end_others(user.id, session, "password_changed", now)
-        await devices.forget_all(user.id)
+        await devices.remove_all(user.id)
         if user.email_verified:
             await mails.notify(transaction, "password_changed", user, user.email, now)
         await changes.record(transaction, user.id, ended, now)

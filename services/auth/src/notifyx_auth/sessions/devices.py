@@ -19,11 +19,11 @@ from notifyx_auth.base.secret_formats import digest, email_key, is_device_token,
 MAX_DEVICES = 20
 """Known devices of a user; one more replaces the one that was used longest ago."""
 
-_REMEMBER = """
+_RECORD = """
 INSERT INTO devices (user_id, hash, expires_at) VALUES ($1, $2, $3)
 ON CONFLICT (user_id, hash) DO UPDATE SET expires_at = excluded.expires_at
 """
-_FORGET_OLDEST = """
+_REMOVE_OLDEST = """
 DELETE FROM devices WHERE user_id = $1 AND id NOT IN
     (SELECT id FROM devices WHERE user_id = $1 ORDER BY expires_at DESC, id DESC LIMIT $2)
 """
@@ -41,17 +41,17 @@ async def owner(email: str, token: str, now: datetime) -> str | None:
     return None if known is None else str(known.user_id)
 
 
-async def remember(
+async def record(
     transaction: BaseDBAsyncClient, user: User, token: str | None, now: datetime, expires_at: datetime
 ) -> str:
     """Make the device of ``token`` a known one of ``user``; return its token, which is new for a new device."""
     if token is None or not is_device_token(token) or not await Device.exists(hash=digest(token), expires_at__gt=now):
         token = new_device_token()
-    await transaction.execute_query(_REMEMBER, [user.id, digest(token), expires_at])
-    await transaction.execute_query(_FORGET_OLDEST, [user.id, MAX_DEVICES])
+    await transaction.execute_query(_RECORD, [user.id, digest(token), expires_at])
+    await transaction.execute_query(_REMOVE_OLDEST, [user.id, MAX_DEVICES])
     return token
 
 
-async def forget_all(user_id: UUID) -> None:
-    """Forget the devices of a user."""
+async def remove_all(user_id: UUID) -> None:
+    """Remove the known devices of a user."""
     await Device.filter(user_id=user_id).delete()

@@ -164,14 +164,14 @@ async def revoke(
 
 
 async def end_all(user: User, reason: str, now: datetime) -> Change:
-    """End all sessions of ``user``, whose row the caller has locked, and forget the devices.
+    """End all sessions of ``user``, whose row the caller has locked, and remove the known devices.
 
     Return the change, which the caller records last in the transaction.
     """
     user.session_epoch += 1
     await user.save(update_fields=["session_epoch"])
     await Session.filter(user_id=user.id, ended_at=None).update(ended_at=now, end_reason=reason)
-    await devices.forget_all(user.id)
+    await devices.remove_all(user.id)
     return Change("sessions", str(user.id), epoch=user.session_epoch)
 
 

@@ -55,7 +55,7 @@ def login(
 
 
 def logout(url: Url = DEFAULT_URL, output: Output = Format.text) -> None:
-    """End the session at the server, and forget it here."""
+    """End the session at the server, and delete it here."""
 
     async def work(writer: Writer) -> None:
         async with client(url) as notifyx:

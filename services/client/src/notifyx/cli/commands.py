@@ -30,7 +30,7 @@ class Listed:
 
 COMMANDS = {
     "login": Listed("account", "login", "Log in, and stay so: tokens are kept in a file that only you can read."),
-    "logout": Listed("account", "logout", "End the session at the server, and forget it here."),
+    "logout": Listed("account", "logout", "End the session at the server, and delete it here."),
     "topics": Listed("topics", "app", "Topics: what is published to."),
     "hooks": Listed("hooks", "app", "Webhooks: secrets with which other software sends to a topic."),
     "account": Listed("account_group", "app", "Your account: name, email, password, all your data, its end."),

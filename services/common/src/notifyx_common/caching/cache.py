@@ -1,7 +1,7 @@
 """A two-tier cache: a bounded tier in this process, then the shared tier (memcached, where it is configured).
 
 Losing memcached costs speed, never correctness. A shared value is sealed together with its key and expiry time, so that
-it is believed only for its own key, only until that time, and only if a process of this deployment wrote it. Concurrent
+it is accepted only for its own key, only until that time, and only if a process of this deployment wrote it. Concurrent
 loads of one key share one call. ``docs/caching.md`` lists what is cached, for how long, and what evicts it earlier.
 """
 

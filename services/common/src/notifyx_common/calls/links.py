@@ -97,7 +97,7 @@ class Links:
         tls: Any = {}
         if parts.scheme == "https":
             tls = {"ssl": key.ssl, "server_hostname": key.server_hostname or host}
-        link = _Link(functools.partial(self._forget, key))
+        link = _Link(functools.partial(self._discard, key))
         try:
             await asyncio.get_running_loop().create_connection(lambda: link, host, port, **tls)
         except OSError as error:  # certificates that are not accepted included
@@ -106,7 +106,7 @@ class Links:
             self._open.setdefault(key, set()).add(link)
         return link
 
-    def _forget(self, key: _Key, link: _Link) -> None:
+    def _discard(self, key: _Key, link: _Link) -> None:
         """Drop a connection that has ended, and its node with the last one."""
         for links in (self._idle.get(key, []), self._open.get(key, set())):
             if link in links:

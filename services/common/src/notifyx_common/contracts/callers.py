@@ -73,7 +73,7 @@ class ServiceNotAllowed(Forbidden):
 def may_speak_for(service: str, principal: Principal) -> bool:
     """Return whether calls of ``service`` may be made for ``principal``.
 
-    The gateway authenticates users, API keys and ServiceAccounts, and is believed about all of them. As a part of the
+    The gateway authenticates users, API keys and ServiceAccounts, and is trusted about all of them. As a part of the
     platform, a service speaks only for itself.
     """
     if service == ANY_SERVICE:

@@ -1,7 +1,7 @@
 """One limit for all replicas: its buckets are in memcached, and in this process while memcached is unavailable.
 
 This process's own buckets are checked first. They count a part of what all replicas count, so what they reject, all
-would reject; what the shared count rejected is remembered until its wait is over. So a flood of rejected requests does
+would reject; what the shared count rejected is cached until its wait is over. So a flood of rejected requests does
 not load memcached. Without memcached each replica limits by its own count; no request waits for an unreachable one.
 """
 
@@ -24,8 +24,8 @@ MAX_OPERATIONS = 4
 """A request waits as long as this many operations of memcached may take, its turn included; then its own process's
 count decides."""
 
-MAX_REFUSED = 10_000
-"""Keys whose rejection is remembered, at most; beyond it the oldest is asked about again."""
+MAX_REJECTED = 10_000
+"""Maximum number of keys whose rejection is cached; beyond it the oldest is checked again."""
 
 
 class SharedTable(Protocol):
@@ -58,7 +58,7 @@ class RateLimiter:
         self._clock = clock
         self._shared = shared
         self._turns = KeyedTurns(1)
-        self._refused_until: OrderedDict[str, float] = OrderedDict()
+        self._rejected_until: OrderedDict[str, float] = OrderedDict()
         self._timeout = timeout or (MAX_OPERATIONS * shared.timeout if shared is not None else 0.0)
         self._checks = metrics.counter("notifyx_rate_limit_checks_total")
 
@@ -71,13 +71,13 @@ class RateLimiter:
 
         Without ``count`` the action is checked alone, to be counted once it is done.
         """
-        if (state := self._remembered(key)) is not None:
+        if (state := self._cached_rejection(key)) is not None:
             return state
         if self._shared is not None and not self._own.wait(key, self._clock.monotonic()):
             state = await self._acquire_shared(self._shared, key, count=count)
             if state is not None:
                 if state.wait:
-                    self._remember_refusal(key, state.wait)
+                    self._cache_rejection(key, state.wait)
                 elif count:
                     self._own.try_acquire(key, self._clock.monotonic())
                 return state
@@ -88,22 +88,22 @@ class RateLimiter:
         self._count("memory", "refused" if wait else "allowed")
         return self._own.state(key, now, wait)
 
-    def _remembered(self, key: str) -> LimitState | None:
+    def _cached_rejection(self, key: str) -> LimitState | None:
         """Return how ``key`` stands if the shared count has rejected it and its wait is not over."""
-        until = self._refused_until.get(key)
+        until = self._rejected_until.get(key)
         if until is None:
             return None
         if (left := until - self._clock.monotonic()) <= 0:
-            del self._refused_until[key]
+            del self._rejected_until[key]
             return None
         self._count("memory", "refused")
         return LimitState(left, 0, left)
 
-    def _remember_refusal(self, key: str, wait: float) -> None:
-        self._refused_until[key] = self._clock.monotonic() + wait
-        self._refused_until.move_to_end(key)
-        if len(self._refused_until) > MAX_REFUSED:
-            self._refused_until.popitem(last=False)
+    def _cache_rejection(self, key: str, wait: float) -> None:
+        self._rejected_until[key] = self._clock.monotonic() + wait
+        self._rejected_until.move_to_end(key)
+        if len(self._rejected_until) > MAX_REJECTED:
+            self._rejected_until.popitem(last=False)
 
     async def _acquire_shared(self, shared: SharedTable, key: str, *, count: bool) -> LimitState | None:
         """Return how ``key`` stands by the count of all replicas; ``None`` if memcached does not answer."""
@@ -112,7 +112,7 @@ class RateLimiter:
         with contextlib.suppress(TimeoutError):
             # One request of this process at a time: concurrent updates would only make each other retry.
             async with RunningTimeout(self._timeout), self._turns.turn(key):
-                if (state := self._remembered(key)) is not None:  # by the request before this one
+                if (state := self._cached_rejection(key)) is not None:  # by the request before this one
                     return state
                 answered = await shared.update(bucket_key(self._name, key), change)
         self._count("shared", "error" if not answered else "refused" if change.state.wait else "allowed")

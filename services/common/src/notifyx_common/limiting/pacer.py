@@ -25,7 +25,7 @@ SHARE_SECONDS = 0.05
 again."""
 
 MAX_DEBT = 10.0
-"""Seconds that a key can be ahead of its limit, by actions that were done first; more is forgotten."""
+"""Seconds that a key can be ahead of its limit, by actions that were done first; what is more does not count."""
 
 
 @dataclass(slots=True)

@@ -51,10 +51,10 @@ Place: TypeAlias = "asyncio.Future[str]"
 """A work's place among those that wait; once it has its turn, the key whose turn that is."""
 
 HALF_LIFE = 10.0
-"""Seconds after which half of what a key has used is forgotten."""
+"""Seconds after which half of what a key has used counts no more."""
 
-MAX_REMEMBERED, NEGLIGIBLE = 1000, 0.001
-"""Keys of which it is known what they used, beyond which those are forgotten that used next to nothing, in seconds."""
+MAX_RECORDED, NEGLIGIBLE = 1000, 0.001
+"""Maximum number of keys whose use is recorded; beyond it those are evicted that used less than so many seconds."""
 
 RESTS = 2.0
 """How long the key rests that used the most, while others are at work, to how long it worked since its last rest: its
@@ -199,7 +199,7 @@ class SharedTurns:
                     self._resting[key] = now + RESTS * worked
                 else:
                     self._worked[key] = worked
-            if len(self._used) > MAX_REMEMBERED:
+            if len(self._used) > MAX_RECORDED:
                 self._used = {name: used for name, used in self._used.items() if self._recent_use(name) > NEGLIGIBLE}
                 self._resting = {name: until for name, until in self._resting.items() if until > now}
                 self._worked.clear()

@@ -139,11 +139,11 @@ class AnswerBudget:
                 await place
         except TimeoutError:
             if place.cancelled():
-                self._forget(key, (size, place))
+                self._dequeue(key, (size, place))
                 raise self._refusal(key, size) from None
         except asyncio.CancelledError:
             if place.cancelled():
-                self._forget(key, (size, place))
+                self._dequeue(key, (size, place))
             else:
                 self.give_back(key, size)
             raise
@@ -170,13 +170,13 @@ class AnswerBudget:
             for key in tuple(self._waiting):
                 size, place = self._waiting[key][0]
                 if self._fits(key, size):
-                    self._forget(key, (size, place))
+                    self._dequeue(key, (size, place))
                     if not place.done():  # it is cancelled otherwise, in this turn of the event loop
                         self._add(key, size)
                         place.set_result(None)
                     granted = True
 
-    def _forget(self, key: str, waiting: _Waiting) -> None:
+    def _dequeue(self, key: str, waiting: _Waiting) -> None:
         """Remove a request from its queue, and give other keys their turns first."""
         queue = self._waiting.get(key)
         if queue is None or waiting not in queue:

@@ -27,7 +27,7 @@ from notifyx_common.serving.replies import Reply
 View = Callable[..., Awaitable[Reply]]
 
 MAX_PATHS = 4096
-"""Paths of which the route is remembered."""
+"""Maximum number of paths whose route is cached."""
 
 _EXTENSION = "notifyx.direct"
 _MARK = "notifyx_direct_view"

@@ -46,16 +46,16 @@ class LogReader:
         self._pages: dict[tuple[str, int, int, int], _PageRead] = {}
 
     async def page(
-        self, topic: str, after: int, head: int, user: str, forgotten: int = 0
+        self, topic: str, after: int, head: int, user: str, evictions: int = 0
     ) -> tuple[list[Row], int | None]:
         """Return the rows above ``after`` up to ``head``, and the cursor to continue from (``None``: no more of them).
 
         ``head`` is a committed seq. Equal requests at the same time share one read, at the first turn of their users.
         ``head`` belongs to the request, because a read that started before ``head`` was committed may miss it; so does
-        ``forgotten`` (:attr:`TopicState.forgotten`).
+        ``evictions`` (:attr:`TopicState.evictions`).
         Raises :class:`NotifyxError`.
         """
-        key = (topic, after, head, forgotten)
+        key = (topic, after, head, evictions)
         read = self._pages.get(key)
         if read is None:
             place = asyncio.get_running_loop().create_future()
@@ -113,10 +113,10 @@ class CatchUp:
         if rows is not None:
             return rows, head
         user = self.sink.principal.id
-        forgotten = self.state.forgotten
-        page, following = await self._log_reader.page(self.state.name, cursor, head, user, forgotten)
+        evictions = self.state.evictions
+        page, following = await self._log_reader.page(self.state.name, cursor, head, user, evictions)
         covered = following if following is not None else head
-        if forgotten == self.state.forgotten:
+        if evictions == self.state.evictions:
             # After the loss of a gateway its clients come from the same cursors, but not all at once.
             self.state.ring.prepend(cursor, page, covered)
         return page, covered

@@ -45,7 +45,7 @@ from notifyx_gateway.upstream.store import Store
 from notifyx_topics.names import INBOX_PREFIX, inbox_topic
 
 MAX_RECENT_EVENTS = 20_000
-"""Maximum number of users' topics, and of topics, of which the last event is remembered."""
+"""Maximum number of users' topics, and of topics, of which the last event is recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,7 +267,7 @@ class Hub:
         if version and version == state.version:
             return
         state.version = version
-        state.forget_rows()
+        state.evict_rows()
         sinks = state.sinks()
         if not public:
             for sink in sinks:

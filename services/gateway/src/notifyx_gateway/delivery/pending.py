@@ -121,8 +121,8 @@ class PendingOutput:
             # The event loop may write what was queued in this iteration at the end of it.
             self._schedule(0)
 
-    def forget(self, output: Output) -> None:
-        """Forget a connection that is gone."""
+    def remove(self, output: Output) -> None:
+        """Remove a connection that is gone."""
         held = self._held.pop(output, None)
         if held is not None:
             self._total -= held.bytes

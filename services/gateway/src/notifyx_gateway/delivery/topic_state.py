@@ -36,7 +36,7 @@ class TopicState:
     __slots__ = (
         "ahead",
         "behind",
-        "forgotten",
+        "evictions",
         "fresh",
         "fresh_head",
         "gone",
@@ -62,8 +62,8 @@ class TopicState:
         """Whether by that version everyone who is signed in may read, as far as the feed has told."""
         self.gone = False
         self.ring = Ring(head)
-        self.forgotten = 0
-        """How often the rows were forgotten: what was read from the log before may be out of date."""
+        self.evictions = 0
+        """Number of times that the rows were evicted: what was read from the log before may be out of date."""
         self.live: dict[Format, dict[Sink, Send]] = {}
         """Sends of the live sinks, so that a broadcast looks none up."""
         self.ahead: dict[Sink, Progress] = {}
@@ -81,11 +81,11 @@ class TopicState:
         """Return every sink, in any state."""
         return [*(sink for group in self.live.values() for sink in group), *self.ahead, *self.behind, *self.held]
 
-    def forget_rows(self) -> None:
-        """Forget the copies of rows that were delivered: the author of some may have left."""
+    def evict_rows(self) -> None:
+        """Evict the copies of rows that were delivered: the author of some may have left."""
         self.ring.clear()
         self.memo = None
-        self.forgotten += 1
+        self.evictions += 1
 
     def go_live(self, sink: Sink) -> None:
         """Mark ``sink``, which has everything up to ``head``, as live."""

@@ -205,7 +205,7 @@ class WebSocketConnection:
             self._close_timer.cancel()
             self._close_timer = None
         self._place.release()
-        self._context.hub.pending.forget(self)
+        self._context.hub.pending.remove(self)
         self._on_gone(self)
 
     @property

@@ -55,7 +55,7 @@ class Flow:
         self._waiting[client] = None
 
     def leave(self, client: Paced) -> None:
-        """Forget a client that is closed."""
+        """Remove a client that is closed."""
         self._waiting.pop(client, None)
 
 

@@ -141,7 +141,7 @@ class ChannelSet:
         if self.channels.get(channel.topic) is not channel or channel.queued is None:
             return ()
         queued, channel.queued = channel.queued, None
-        self._forget(queued)
+        self._dequeue(queued)
         sent = Send(reply(channel.join, "ok", response, channel.join_ref))
         return (sent, StartDelivery(channel), *(HandleMessage(channel, message) for message in queued))
 
@@ -167,9 +167,9 @@ class ChannelSet:
 
     def _remove(self, channel: Channel) -> None:
         del self.channels[channel.topic]
-        self._forget(channel.queued or ())
+        self._dequeue(channel.queued or ())
 
-    def _forget(self, queued: Sequence[Message]) -> None:
+    def _dequeue(self, queued: Sequence[Message]) -> None:
         self.queued -= len(queued)
         self.queued_bytes -= sum(message.size for message in queued)
 

@@ -79,7 +79,7 @@ class SocketSettings:
     ``control_burst`` at once."""
 
     control_burst: int = _control_burst(_default("socket_control_per_second"), _default("max_channels"))
-    """A second burst of them, without a pause in which the first could be forgotten, closes the connection."""
+    """A second burst of them, without a pause in which the first could decay, closes the connection."""
 
     max_in_flight: int = 1024
     """Maximum number of concurrent requests of one connection; beyond it, reading pauses. Those that are not publishes

@@ -59,7 +59,7 @@ class Turns:
             self._begin(self._clock())
 
     def leave(self, connection: Busy) -> None:
-        """Forget a connection that is closed."""
+        """Remove a connection that is closed."""
         self._waiting.discard(connection.owner, connection)
 
     def _begin(self, now: float) -> None:

@@ -3,7 +3,7 @@
 With it comes whose accounts have changed, which is about no credential: their users' open pages are notified.
 
 Every gateway reads by itself, a few times a second. One that could not read for a while reads everything that is still
-of importance when it can: it misses nothing. Until its first read, a gateway believes no credential.
+of importance when it can: it misses nothing. Until its first read, a gateway accepts no credential.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ class CredentialState:
         return len(self._changes)
 
     def apply(self, changes: Iterable[CredentialChange], now: float) -> None:
-        """Add ``changes``, in their order, and forget those whose time is over. A change may come again."""
+        """Add ``changes``, in their order, and evict those whose time is over. A change may come again."""
         self._changes = {key: entry for key, entry in self._changes.items() if entry[1] > now}
         for change in changes:
             self._changes[change.kind, change.subject] = change, now + change.seconds

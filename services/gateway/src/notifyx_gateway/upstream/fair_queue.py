@@ -166,7 +166,7 @@ class Crowd:
     __slots__ = ("_owner", "_until")
 
     MEMORY = 2.0
-    """Seconds for which an owner is remembered."""
+    """Seconds for which an owner is recorded."""
 
     def __init__(self) -> None:
         self._owner: str | None = None

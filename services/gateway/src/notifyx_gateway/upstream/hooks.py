@@ -78,7 +78,7 @@ class HookSecrets:
         except NotifyxError as error:
             log.warning("hook_use_not_recorded", hook=hook_id, error=error.code)
 
-    def forget(self, affects: Affects) -> None:
+    def evict(self, affects: Affects) -> None:
         """Evict what a credential change affects: a secret that ended, or an account."""
         for call in self._calls:
             call.changes.append(affects)

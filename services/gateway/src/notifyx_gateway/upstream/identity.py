@@ -174,8 +174,8 @@ class Authenticator:
         """
         return self._state.current(principal)
 
-    def forget(self, affects: Affects) -> None:
-        """Verify access tokens anew of which auth has said something."""
+    def evict(self, affects: Affects) -> None:
+        """Evict access tokens that a credential change affects; they are verified anew."""
         for digest in self._verified.matching_keys(lambda found: affects(found.principal)):
             self._verified.delete(digest)
 

@@ -56,11 +56,11 @@ class Recipients:
         """Return the user with that id or email, whose inbox then exists. Raises :class:`Unavailable`."""
         user = await self._users.resolve(who)
         if user is not None and not self._is_cached(self._known, user.id):
-            self._remember(self._known, await self._store.inboxes([user.id], create=True), KNOWN_TTL)
+            self._cache(self._known, await self._store.inboxes([user.id], create=True), KNOWN_TTL)
         return user
 
-    def forget(self, users: Iterable[str]) -> None:
-        """Forget that the inboxes of ``users`` exist: they were deleted."""
+    def evict(self, users: Iterable[str]) -> None:
+        """Evict ``users``, whose inboxes were deleted."""
         for user in users:
             self._known.delete(user)
 
@@ -98,17 +98,17 @@ class Recipients:
             found += await self._store.inboxes(sorted(users), create=True)
         if others:
             found += await self._store.inboxes(others, create=False)
-        self._remember(self._known, found, KNOWN_TTL)
+        self._cache(self._known, found, KNOWN_TTL)
         missing = set(owners) - set(found)
         if away is not None:
             return dict.fromkeys(missing, away)
-        self._remember(self._unknown, missing, UNKNOWN_TTL)
+        self._cache(self._unknown, missing, UNKNOWN_TTL)
         return {owner: _no_such_user() for owner in missing}
 
     def _is_cached(self, tier: MemoryTier[None], owner: str) -> bool:
         return tier.get(owner, self._clock.monotonic()) is not None
 
-    def _remember(self, tier: MemoryTier[None], owners: Iterable[str], ttl: float) -> None:
+    def _cache(self, tier: MemoryTier[None], owners: Iterable[str], ttl: float) -> None:
         until = self._clock.monotonic() + ttl
         for owner in owners:
             tier.set(owner, None, until)

@@ -48,7 +48,7 @@ MAX_WAITING_PER_ADDRESS = 25
 """Those of new tokens from one address: it never has all reviews."""
 
 MAX_KNOWN = 10_000
-"""Accepted tokens that are remembered, by their hash."""
+"""Maximum number of accepted tokens that are cached, by their hash."""
 
 _SKEW = 10.0
 """Seconds that clocks may differ."""

@@ -49,7 +49,7 @@ class BackgroundSettings(ServiceSettings):
     """Time between two tries of an address that was refused, and so between two refusals that count."""
 
     mail_strike_expiry: float = Field(default=14 * 24 * 3600.0, gt=0)
-    """Time after which the refusals of an address are forgotten."""
+    """Time after which the refusals of an address count no more."""
 
     mail_resume_interval: float = Field(default=3600.0, gt=0)
     """Time between two requests of a user to try a refused address again."""

@@ -98,12 +98,12 @@ async def read_published(
     return [row["payload"] for row in found], following
 
 
-async def forget_author(
+async def remove_author(
     connection: asyncpg.Connection, author: str, after: Place, now: datetime, window: int = WINDOW
 ) -> Place | None:
     """Rewrite what ``author`` has published in the next window; return where the following one begins, if any.
 
-    The topics have changed with it, so that gateways which deliver them forget their copies. Raises
+    The topics have changed with it, so that gateways which deliver them evict their copies. Raises
     :class:`asyncpg.LockNotAvailableError` when a row is locked for long.
     """
     rows = await connection.fetch(_WINDOW, after.topic, after.seq, author, window)

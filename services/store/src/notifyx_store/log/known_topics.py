@@ -16,10 +16,11 @@ from uuid import UUID
 from notifyx_store.topics.permissions import TopicRow
 
 MAX_KNOWN = 4096
-"""Topics that are known at most; the one that was published to longest ago is forgotten first."""
+"""Maximum number of known topics; the one published to least recently is evicted first."""
 
 MAX_SIZE = 8 << 20
-"""Characters of their states together, beyond which the same is forgotten; they take about four times as many bytes."""
+"""Maximum number of characters of their states together, beyond which the same is evicted; they take about four times
+as many bytes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -158,7 +158,7 @@ async def resume(connection: asyncpg.Connection, user: str, policy: AddressPolic
 
 
 async def proved(connection: asyncpg.Connection, user: str, policy: AddressPolicy, now: datetime) -> None:
-    """Forget the refusals of ``user``, whose address has just been proved by a mail: it works, or is another one."""
+    """Remove the refusals of ``user``, whose address has just been proved by a mail: it works, or is another one."""
     async with connection.transaction():
         await connection.execute(_LOCK_HELD, user)
         struck = affected(await connection.execute(_CLEAR, [user]))

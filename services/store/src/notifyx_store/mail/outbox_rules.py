@@ -44,7 +44,7 @@ DIGEST_VALUE_CHARS = 200
 class AddressPolicy:
     """When email to a refused address stops: after ``strikes``, each at least ``interval`` after the one before.
 
-    A strike is forgotten ``expiry`` after the last one. A user may end the stop once per ``resume_interval``; then up
+    A strike counts no more ``expiry`` after the last one. A user may end the stop once per ``resume_interval``; then up
     to ``resume_mails`` held emails are sent.
     """
 

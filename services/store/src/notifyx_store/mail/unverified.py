@@ -54,7 +54,7 @@ FROM unnest($1::text[], $2::bigint[]) AS counted(user_id, mails) JOIN locked USI
 WHERE v.user_id = counted.user_id
 """
 
-_FORGET = """
+_REMOVE = """
 DELETE FROM email_unverified WHERE user_id IN (
     SELECT user_id FROM email_unverified WHERE user_id = ANY($1::text[]) ORDER BY user_id FOR UPDATE
 ) RETURNING user_id, dropped
@@ -104,8 +104,8 @@ async def bound(
 
 async def release(connection: asyncpg.Connection, users: Collection[str], now: datetime) -> ReleasedMails:
     """Make the held email of ``users`` due, whose addresses are verified; in the caller's transaction."""
-    forgotten = await connection.fetch(_FORGET, sorted(users))
-    if not forgotten:
+    removed = await connection.fetch(_REMOVE, sorted(users))
+    if not removed:
         return ReleasedMails(released=0, dropped=0)
-    due = affected(await connection.execute(_DUE, [row["user_id"] for row in forgotten], now))
-    return ReleasedMails(released=due, dropped=sum(row["dropped"] for row in forgotten))
+    due = affected(await connection.execute(_DUE, [row["user_id"] for row in removed], now))
+    return ReleasedMails(released=due, dropped=sum(row["dropped"] for row in removed))

@@ -12,7 +12,7 @@ from notifyx_common.contracts.store.people import RemovedPiece, RemoveUser
 from notifyx_store.base import wakeups
 from notifyx_store.base.context import StoreContext
 from notifyx_store.base.locking import LOCK_SHARED
-from notifyx_store.log.authors import Place, forget_author
+from notifyx_store.log.authors import Place, remove_author
 from notifyx_store.log.direct import NO_SENDER
 from notifyx_store.readers.topic_changes import settle_topic
 from notifyx_store.topics.leaving import Leaver
@@ -95,7 +95,7 @@ async def remove_piece(context: StoreContext, user: str, wanted: RemoveUser) -> 
         keys = await connection.fetchval(_KEYS, user, KEYS)
         if keys or await connection.fetchval(_SENT, user, SENT, NO_SENDER):
             return RemovedPiece(done=False)
-        after = await forget_author(connection, user, Place.parse(wanted.after), context.clock.now())
+        after = await remove_author(connection, user, Place.parse(wanted.after), context.clock.now())
         return RemovedPiece(done=after is None, after="" if after is None else str(after))
 
 

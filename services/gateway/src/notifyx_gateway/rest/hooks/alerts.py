@@ -19,7 +19,7 @@ PRIORITIES: Mapping[str, Priority] = {
 """Priority of a firing alert by its label ``severity``, in lower case; any other is ``normal``."""
 
 MAX_LEFT_OUT = 1_000_000_000
-"""Largest ``truncatedAlerts`` that is believed."""
+"""Maximum ``truncatedAlerts`` that is accepted."""
 
 
 Extras = Callable[[Mapping[str, Any]], Mapping[str, Any]]

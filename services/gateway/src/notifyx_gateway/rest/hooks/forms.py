@@ -15,7 +15,7 @@ MAX_FIELDS = 100
 _OCTET = rb"%[0-9A-Fa-f]{2}"
 _NAME = rb"(?:[A-Za-z0-9*._~!'()+-]++|" + _OCTET + rb")++"
 _VALUE = rb"(?:[A-Za-z0-9*._~!'()+:@/,;=\[\]{}&-]++|" + _OCTET + rb")*+"
-# Nothing is given back: what could be would be remembered for each character, a hundred bytes for each.
+# Nothing is given back: what could be would be stored for each character, a hundred bytes for each.
 _FORM = re.compile(_NAME + rb"=" + _VALUE + rb"\Z")
 _ENCODED = re.compile(_OCTET)
 

@@ -202,7 +202,7 @@ class EventStreams:
         finally:
             self._hub.detach(stream)
             stream.close()
-            self._hub.pending.forget(stream)
+            self._hub.pending.remove(stream)
             self._open.discard(stream)
             self._connections.dec()
             self._gone.set()
