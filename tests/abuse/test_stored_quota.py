@@ -27,7 +27,7 @@ ALERT: dict[str, Any] = {
 @pytest.fixture
 async def stack(postgres: Cluster) -> AsyncIterator[Stack]:
     """Accounts may store 400 KB, which is estimated all the time; deleted topics are purged at once."""
-    often = {"stored_every": 0.02, "purge_every": 0.02, "retention_sweep": 0.02, "expiry_sweep": 0.02}
+    often = {"stored_every": 0.02, "purge_every": 0.02, "retention_every": 0.02, "expiry_every": 0.02}
     async with running_stack(postgres, store={"max_stored_bytes": QUOTA, **often}) as running:
         yield running
 

@@ -24,7 +24,7 @@ ANN, BOB = user("ann"), user("bob")
 async def store(store_database: str) -> AsyncIterator[StoreClient]:
     """A store whose inboxes hold five, and whose retention is quick."""
     async with running_store(
-        store_settings(store_database, inbox_max_unread=5, retention_sweep=0.05, expiry_sweep=0.05)
+        store_settings(store_database, inbox_max_unread=5, retention_every=0.05, expiry_every=0.05)
     ) as running:
         yield running
 

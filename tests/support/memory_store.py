@@ -246,7 +246,7 @@ class MemoryStore:
                 continue
             principal = batch.principals[item.p]
             try:
-                results.append(self._readable(principal, item.topic).standing(principal.id, item.since))
+                results.append(self._readable(principal, item.topic).join_result(principal.id, item.since))
             except NotifyxError as error:
                 results.append(ItemError.of(error))
         self.positions_read += len(results)

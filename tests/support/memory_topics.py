@@ -92,7 +92,7 @@ class MemoryTopic:
         up_to = min(self.log) + len(self.log) - self.max_count - 1
         return min(up_to, self.acked.get(self.owner, 0)) if self.is_inbox else up_to
 
-    def prune(self, up_to: int) -> None:
+    def remove_up_to(self, up_to: int) -> None:
         """Remove the oldest notifications, as retention does."""
         for user, cursor in self.acked.items():
             done = self.exceptions.get(user, set())
@@ -159,7 +159,7 @@ class MemoryTopic:
             if all(_occurs(term, item) is not term.negative for term in terms)
         ]
 
-    def standing(self, user: str, since: int | None) -> JoinResult:
+    def join_result(self, user: str, since: int | None) -> JoinResult:
         """Where the topic and the user stand."""
         missing = 0
         if since is not None and since < self.last_seq:
@@ -195,7 +195,7 @@ class MemoryTopic:
         return True
 
     def unsubscribe(self, user: str) -> bool:
-        """End a subscription and forget where the user stood; whether there was one."""
+        """End a subscription and remove the user's position; whether there was one."""
         if self.subscribers.pop(user, None) is None:
             return False
         self.acked.pop(user, None)
@@ -263,7 +263,7 @@ class MemoryTopics(dict[str, MemoryTopic]):
             topic = self[run.topic.name]
             topic.log |= {run.first + n: payload.encode() for n, payload in enumerate(run.payloads)}
             topic.last_seq = run.last
-            topic.prune(topic.beyond_count())
+            topic.remove_up_to(topic.beyond_count())
         for key, digest, _, result in plan.keys:
             self.used[key] = EarlierPublish(digest, orjson.loads(result))
         answer = orjson.dumps({"results": plan.results})

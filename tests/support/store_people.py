@@ -64,7 +64,7 @@ class StoreTopic(Topic):
 
     async def subscribe(self, user: str, mode: str = "never", *, first_seq: int | None = None) -> int:
         assert first_seq is None
-        await subscribe(self.db, Principal(id=user), self.name, mode, self.clock.now(), most=1000)  # type: ignore[arg-type]
+        await subscribe(self.db, Principal(id=user), self.name, mode, self.clock.now(), limit=1000)  # type: ignore[arg-type]
         subscription: int = await self.db.fetchval(
             "SELECT id FROM subscriptions WHERE topic_id = $1 AND user_id = $2 AND ended_at IS NULL", self.id, user
         )

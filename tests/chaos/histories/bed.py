@@ -46,7 +46,7 @@ VARIABLES = {
     "store": {
         "NOTIFYX_STORAGE_MIN_FREE": str(MIN_FREE),
         "NOTIFYX_MAX_TOPICS": "1000000",
-        "NOTIFYX_RETENTION_SWEEP": "1",
+        "NOTIFYX_RETENTION_EVERY": "1",
         "NOTIFYX_MAIL_RETRY_BASE": "0.5",
     },
 }

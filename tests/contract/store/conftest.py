@@ -38,7 +38,7 @@ async def store(postgres_of_store: Cluster | None) -> AsyncIterator[Store]:
         else:
             database = await create_migrated(postgres_of_store, SCHEMA)
             stack.push_async_callback(drop_database, postgres_of_store, database)
-            real = await stack.enter_async_context(running_store(store_settings(database, retention_sweep=0.1)))
+            real = await stack.enter_async_context(running_store(store_settings(database, retention_every=0.1)))
             await real.listens()
             url = real.url
         metrics, clock = Metrics(), SystemClock()

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from notifyx_backup.bucket import PART_BYTES, Bucket
 from notifyx_backup.errors import PlaceError
-from notifyx_backup.place import prune
+from notifyx_backup.place import remove_old
 from notifyx_backup.settings import BackupSettings
 from notifyx_local.ports import free_port
 from support.backups import Pair
@@ -52,7 +52,7 @@ def test_archives_are_kept_listed_fetched_and_removed(store: ObjectStore, tmp_pa
         where = place.put(file, name)
     assert where == "s3://backups/of/notifyx/notes.txt"
     assert place.names() == NAMES
-    assert prune(place, 3) == NAMES[:2]
+    assert remove_old(place, 3) == NAMES[:2]
     assert place.names() == NAMES[2:]
     with place.fetched(NAMES[2]) as path:
         assert path.read_bytes() == large

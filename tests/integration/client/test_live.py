@@ -26,7 +26,7 @@ from support.patience import PATIENCE, until
 from support.socket_gateway import Gateway, running_gateway
 
 SETTINGS = SocketSettings(port=0, idle_check_interval=0.1, token_grace=0.2, key_check_interval=0.2, close_grace=0.5)
-QUICK = Backoff(first=0.01, longest=0.05)
+QUICK = Backoff(first=0.01, maximum=0.05)
 ANN = FixedToken("user.ann")
 GIVEN_UP = 0.002
 """Seconds of a wait that is given up again and again."""
@@ -119,7 +119,7 @@ async def test_a_reader_that_is_slow_gets_all_of_it(memory: MemoryStore) -> None
 
 async def test_what_is_gone_is_told_and_the_rest_follows(memory: MemoryStore, gateway: Gateway) -> None:
     memory.append("news", "x", 20)
-    memory.topic("news").prune(10)
+    memory.topic("news").remove_up_to(10)
     async with following(gateway.url, since=4) as live:
         with pytest.raises(HistoryTruncated) as raised:
             await take(live, 1)
@@ -141,7 +141,7 @@ async def test_what_was_pruned_while_it_was_away_is_told(memory: MemoryStore, ga
         drop(gateway)
         topic = memory.topic("news")
         topic.last_seq = 10  # 4 to 10 came and went
-        topic.prune(10)
+        topic.remove_up_to(10)
         with pytest.raises(HistoryTruncated) as raised:
             await take(live, 1)
         assert (raised.value.since, raised.value.first_seq) == (3, 11)

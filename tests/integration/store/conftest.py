@@ -53,7 +53,7 @@ async def fresh_pool(postgres: Cluster) -> AsyncIterator[asyncpg.Pool]:
 @pytest.fixture
 async def live(database: str) -> AsyncIterator[StoreContext]:
     """A store's context on the machine's clock, impatient enough for tests."""
-    settings = store_settings(database, outbox_poll=0.3, expiry_sweep=0.05, retention_sweep=0.1, ledger_every=0.1)
+    settings = store_settings(database, outbox_poll=0.3, expiry_every=0.05, retention_every=0.1, ledger_every=0.1)
     async with Database(database_config(settings)) as entered:
         clock, metrics = SystemClock(), Metrics()
         yield StoreContext(settings, entered, clock, metrics, SecurityLog(metrics, clock))

@@ -25,7 +25,7 @@ _FEW = timedelta(seconds=AMOUNT / 4)
 @pytest.fixture(params=[AMOUNT, -AMOUNT], ids=["ahead", "behind"])
 async def replicas(request: pytest.FixtureRequest, database: str) -> AsyncIterator[tuple[StoreClient, StoreClient]]:
     """The replica whose clock is wrong, and one whose clock is right."""
-    settings = store_settings(database, outbox_poll=0.2, expiry_sweep=0.05)
+    settings = store_settings(database, outbox_poll=0.2, expiry_every=0.05)
     async with running_store(settings, WrongWallClock(request.param)) as wrong, running_store(settings) as right:
         yield wrong, right
 

@@ -13,7 +13,7 @@ from notifyx_gateway.socket.upgrade import bearer
 
 @given(st.integers(1, 10_000), st.floats(0, 1), st.floats(0, 1000))
 def test_a_wait_is_anywhere_between_nothing_and_its_bound(failures: int, share: float, asked: float) -> None:
-    backoff = Backoff(first=0.2, longest=10.0)
+    backoff = Backoff(first=0.2, maximum=10.0)
     wait = backoff.wait(failures, at_least=asked, uniform=lambda low, high: low + share * (high - low))
     least = min(asked, 60.0)
     assert least <= wait <= least + backoff.ceiling(failures)
@@ -21,7 +21,7 @@ def test_a_wait_is_anywhere_between_nothing_and_its_bound(failures: int, share: 
 
 
 def test_waits_grow_until_they_are_long_enough() -> None:
-    ceilings = [Backoff(first=1, longest=10).ceiling(failures) for failures in range(1, 7)]
+    ceilings = [Backoff(first=1, maximum=10).ceiling(failures) for failures in range(1, 7)]
     assert ceilings == [1, 2, 4, 8, 10, 10]
     spread = {round(Backoff().wait(20), 3) for _ in range(50)}
     assert len(spread) > 25, "clients that failed together do not come back together"

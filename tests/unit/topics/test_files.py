@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from notifyx_topics.files import InvalidFile, read_documents
-from notifyx_topics.resource import MOST_CHARACTERS
+from notifyx_topics.resource import MAX_CHARACTERS
 
-TOO_LARGE = f"topics.yaml, document 1: the document has more than {MOST_CHARACTERS:,} characters, aliases included."
+TOO_LARGE = f"topics.yaml, document 1: the document has more than {MAX_CHARACTERS:,} characters, aliases included."
 TENFOLD = ",".join(["*a"] * 10)
 
 

@@ -33,7 +33,7 @@ POD: Resource = ("", "v1", "pods")
 WATCHED = (PLATFORM, DEPLOYMENT, AUTOSCALER)
 """What scaling is decided by."""
 PAGE_SIZE = 500
-TRIGGER_ANNOTATION = "notifyx.dev/nudged"
+TRIGGER_ANNOTATION = "notifyx.dev/triggered"
 """Its value is the time of the last trigger; a change makes every watch see the resource again."""
 
 

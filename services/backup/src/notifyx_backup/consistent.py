@@ -2,9 +2,9 @@
 
 Two databases have no common snapshot, not even on one server. What has to agree between them is who exists: the store
 refers to users by their ids, and auth keeps API keys, webhooks and departures of deleted accounts. All of it changes in
-auth first, and seldom. So auth's tables of these are locked against writes for the moment in which both snapshots
-begin: what auth shows then was so at the store's point, too. Publishing never waits, and whoever signs up at that
-moment waits for a few milliseconds.
+auth first, and such changes are rare. So auth's tables of these are locked against writes for the moment in which both
+snapshots begin: what auth shows then was so at the store's point, too. Publishing never waits, and whoever signs up at
+that moment waits for a few milliseconds.
 """
 
 from __future__ import annotations

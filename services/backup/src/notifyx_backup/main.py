@@ -25,7 +25,7 @@ from notifyx_backup.dump import dump
 from notifyx_backup.errors import BackupError
 from notifyx_backup.load import check, restore
 from notifyx_backup.manifest import PARTS, Part
-from notifyx_backup.place import archive_name, new_file, prune
+from notifyx_backup.place import archive_name, new_file, remove_old
 from notifyx_backup.places import find_archive, place_of
 from notifyx_backup.settings import BackupSettings
 from notifyx_common import logs
@@ -102,7 +102,7 @@ async def _backup(options: BackupOptions, settings: BackupSettings) -> None:
             size = path.stat().st_size
             where = place.put(path, name)
         await _record(databases.urls["store"], point.taken_at, size)
-    removed = prune(place, options.keep) if options.keep else []
+    removed = remove_old(place, options.keep) if options.keep else []
     taken = time.monotonic() - began
     typer.echo(
         f"Backup of {manifest.taken_at:%Y-%m-%d %H:%M:%S} UTC: {manifest.rows} rows, {size} bytes, {taken:.0f} s."

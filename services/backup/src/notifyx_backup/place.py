@@ -46,7 +46,7 @@ class Place(Protocol):
         ...
 
 
-def prune(place: Place, keep: int) -> list[str]:
+def remove_old(place: Place, keep: int) -> list[str]:
     """Remove all but the ``keep`` newest archives; return the names of those removed."""
     old = place.names()[:-keep]
     for name in old:

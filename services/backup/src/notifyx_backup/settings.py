@@ -30,4 +30,4 @@ class BackupSettings(BaseSettings):
     """Secret of that key."""
 
     s3_retries: int = Field(default=5, ge=0, le=20)
-    """How often a request is repeated that failed."""
+    """Maximum number of repetitions of a request that failed."""

@@ -16,17 +16,17 @@ Uniform = Callable[[float, float], float]
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """Waits in seconds: the n-th is between 0 and the smaller of ``first * 2**n`` and ``longest``."""
+    """Waits in seconds: the n-th is between 0 and the smaller of ``first * 2**n`` and ``maximum``."""
 
     first: float = 0.2
-    longest: float = 10.0
+    maximum: float = 10.0
 
     def ceiling(self, failures: int) -> float:
         """Return the maximum wait after ``failures`` failures in a row (at least 1)."""
         # A large exponent would overflow a float.
-        return min(self.longest, self.first * 2.0 ** min(max(0, failures - 1), 30))
+        return min(self.maximum, self.first * 2.0 ** min(max(0, failures - 1), 30))
 
     def wait(self, failures: int, *, at_least: float = 0.0, uniform: Uniform = random.uniform) -> float:
         """Return a wait after ``failures`` failures in a row; ``at_least``: seconds of a ``Retry-After``."""
         # All clients get the same Retry-After: add jitter after it.
-        return min(max(0.0, at_least), self.longest * 6) + uniform(0.0, self.ceiling(failures))
+        return min(max(0.0, at_least), self.maximum * 6) + uniform(0.0, self.ceiling(failures))

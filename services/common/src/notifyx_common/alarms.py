@@ -46,7 +46,7 @@ class StorageFull(Unavailable):
 
 
 class MemoryLow(Unavailable):
-    """This node has hardly any memory left."""
+    """This node has almost no memory left."""
 
     code = MEMORY_LOW
 

@@ -23,7 +23,7 @@ HALF: Jitter = (0.5, 1.0)
 AROUND: Jitter = (0.8, 1.2)
 
 _MAX_DOUBLINGS = 60
-"""Far above any ``longest``; a larger exponent would overflow a float one day."""
+"""Far above any ``maximum``; a larger exponent would overflow a float one day."""
 
 
 def between(low: float, high: float, uniform: Uniform = random.uniform) -> float:
@@ -38,20 +38,20 @@ def jittered(seconds: float, jitter: Jitter = AROUND, uniform: Uniform = random.
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """Pauses in seconds that grow from ``first`` by ``factor`` with each failure in a row, up to ``longest``.
+    """Pauses in seconds that grow from ``first`` by ``factor`` with each failure in a row, up to ``maximum``.
 
     The caller counts the failures, and resets by counting from 0 again.
     """
 
     first: float
-    longest: float
+    maximum: float
     factor: float = 2.0
     jitter: Jitter = HALF
     uniform: Uniform = random.uniform
 
     def ceiling(self, failures: int) -> float:
         """Return the pause after ``failures`` failures in a row (at least 1), before jitter."""
-        return min(self.longest, self.first * self.factor ** min(max(0, failures - 1), _MAX_DOUBLINGS))
+        return min(self.maximum, self.first * self.factor ** min(max(0, failures - 1), _MAX_DOUBLINGS))
 
     def after(self, failures: int) -> float:
         """Return the pause after ``failures`` failures in a row, with jitter."""

@@ -43,7 +43,7 @@ class Principal(BaseModel):
     """The session of the access token. It is not forwarded, except in calls that need it alive."""
 
     epoch: int = Field(default=0, exclude=True)
-    """How often all sessions of the user had been ended before this one began. It is not forwarded."""
+    """Number of times that all sessions of the user were ended before this one began. It is not forwarded."""
 
     @property
     def is_admin(self) -> bool:

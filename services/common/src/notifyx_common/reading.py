@@ -91,7 +91,7 @@ def parse_json(raw: bytes | str) -> Any:
 
 
 def _may_have_long_integers(raw: bytes) -> bool:
-    """Return whether JSON may have integers of more than 64 bits. It may where it has, and hardly ever otherwise."""
+    """Return whether JSON may have integers of more than 64 bits. It may where it has, and almost never otherwise."""
     # Done for every message: two passes in C. A number begins the JSON, or follows one of these; most texts do not.
     digits = raw.translate(_DIGITS)
     at = digits.find(_LONG_DIGITS)

@@ -23,12 +23,12 @@ from notifyx_gateway.settings import GatewaySettings
 from notifyx_topics.names import INBOX_PREFIX
 
 RateLimitHeaders: TypeAlias = Mapping[str, str]
-"""How the caller stands after an action that was counted, as headers of the answer."""
+"""The caller's rate limit after an action that was counted, as headers of the answer."""
 
 PATIENCE = 0.5
 """Seconds that a REST request waits for its turn to publish, rather than be rejected."""
 
-LONGEST = 3600.0
+MAX_WAIT = 3600.0
 """Patience of a socket: it is not read while it waits."""
 
 
@@ -184,7 +184,7 @@ class Limits:
         if "@" in who:
             self._found.set(_pair(principal, who), None, self._clock.monotonic() + FOUND_TTL)
 
-    def publish_wait(self, principal: Principal, patience: float = LONGEST) -> float:
+    def publish_wait(self, principal: Principal, patience: float = MAX_WAIT) -> float:
         """Count a publish; return for how long its sender has to slow down, in seconds."""
         wait = self._publishes.take(principal.key_id or principal.id, patience=patience)
         if wait > patience:
@@ -220,10 +220,10 @@ def _advice(principal: Principal) -> str:
 
 
 async def _count(limiter: RateLimiter, key: str, sentence: str, *, count: bool = True) -> RateLimitHeaders:
-    standing = await limiter.acquire(key, count=count)
-    if standing.wait:
-        raise _limited(sentence, standing.wait, limiter)
-    return quota_headers(limiter.quota, remaining=standing.remaining, reset=standing.reset)
+    state = await limiter.acquire(key, count=count)
+    if state.wait:
+        raise _limited(sentence, state.wait, limiter)
+    return quota_headers(limiter.quota, remaining=state.remaining, reset=state.reset)
 
 
 def _limited(sentence: str, wait: float, limiter: RateLimiter | Pacer) -> RateLimited:

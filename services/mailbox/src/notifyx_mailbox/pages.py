@@ -72,7 +72,7 @@ def create_mailbox_app(mailbox: Mailbox, web_url: str = "") -> Quart:
         words = request.args.get("q", "").strip()[:MAX_SEARCH]
         number = request.args.get("page", 1, type=int)
         page = await asyncio.to_thread(mailbox.page, words, number, PAGE)
-        return await render_template("list.html", page=page, words=words, most=mailbox.limit)
+        return await render_template("list.html", page=page, words=words, limit=mailbox.limit)
 
     @app.get("/messages/<name>")
     async def message(name: str) -> str:

@@ -64,7 +64,7 @@ class MailerSettings(ServiceSettings):
     """A batch larger than this is shared with the other mailers, in chunks of this size."""
 
     task_timeout: float = Field(default=10.0, gt=0, le=300)
-    """Longest wait for a peer to send one chunk, in seconds; then another one gets it."""
+    """Maximum time for a peer to send one chunk, in seconds; then another one gets it."""
 
     queue_limit: int = Field(default=4000, ge=1)
     """Maximum number of emails held; beyond it a batch is rejected (503) and goes to another node."""

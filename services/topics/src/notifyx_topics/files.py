@@ -10,7 +10,7 @@ from typing import Any
 
 from notifyx_topics.resource import KIND, InvalidResource, Resource, parse
 
-MOST_FIELDS = 10_000
+MAX_FIELDS = 10_000
 """Maximum number of fields of a mapping, with those of its merge keys."""
 
 
@@ -46,7 +46,7 @@ def _documents(place: str, text: str) -> list[Any]:
 
         def flatten_mapping(self, node: yaml.MappingNode) -> None:
             super().flatten_mapping(node)
-            if len(node.value) > MOST_FIELDS:
+            if len(node.value) > MAX_FIELDS:
                 raise yaml.constructor.ConstructorError(None, None, "a mapping has too many fields", node.start_mark)
 
     try:

@@ -46,7 +46,7 @@ KIND = "NotifyxTopic"
 Namespace = Annotated[str, StringConstraints(max_length=63, pattern="^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
 
 
-MOST_CHARACTERS = 2 << 20
+MAX_CHARACTERS = 2 << 20
 """Maximum size of a document. Kubernetes stores none above 1.5 MB."""
 
 
@@ -176,7 +176,7 @@ def parse(document: Mapping[str, Any]) -> Resource:
     try:
         read = _Document.model_validate_json(_json(document), strict=True)
     except _TooLarge:
-        raise InvalidResource(f"the document has more than {MOST_CHARACTERS:,} characters, aliases included.") from None
+        raise InvalidResource(f"the document has more than {MAX_CHARACTERS:,} characters, aliases included.") from None
     except _NotJson:
         raise InvalidResource("the document holds what JSON has no form for.") from None
     except ValidationError as error:
@@ -198,7 +198,7 @@ class _NotJson(ValueError):
 
 
 class _TooLarge(Exception):
-    """A document that is larger than :data:`MOST_CHARACTERS`, once its aliases are written out."""
+    """A document that is larger than :data:`MAX_CHARACTERS`, once its aliases are written out."""
 
 
 def _json(document: Mapping[str, Any]) -> str:
@@ -213,7 +213,7 @@ class _Plain:
     """Copies one document with times as text. Ten lines of YAML whose aliases name each other are gigabytes then."""
 
     def __init__(self) -> None:
-        self._left = MOST_CHARACTERS
+        self._left = MAX_CHARACTERS
 
     def of(self, value: object) -> object:
         """Raises :class:`_NotJson` for a value that JSON cannot represent, and :class:`_TooLarge`."""

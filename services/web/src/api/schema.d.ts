@@ -96,7 +96,7 @@ export interface paths {
         put?: never;
         /**
          * Ask for a new password
-         * @description The answer is the same whether there is such an account. The mail has a link to a page of the web client, which sends its token to `complete`. A newer link replaces it. The wish is recorded before the answer: the mail comes although a service crashes.
+         * @description The answer is the same whether there is such an account. The mail has a link to a page of the web client, which sends its token to `complete`. A newer link replaces it. The request is recorded before the answer: the mail comes although a service crashes.
          */
         post: operations["requestPasswordReset"];
         delete?: never;
@@ -2826,7 +2826,7 @@ export interface operations {
                     "Retry-After"?: number;
                     /** @description The limit that was reached: its name, how many at once (q), seconds until as many again (w). */
                     "RateLimit-Policy"?: string;
-                    /** @description How the caller stands: how many more at once (r), and seconds until there is one more (t). */
+                    /** @description What the caller has left: how many more at once (r), and seconds until there is one more (t). */
                     RateLimit?: string;
                     [name: string]: unknown;
                 };
@@ -2923,7 +2923,7 @@ export interface operations {
                     "Retry-After"?: number;
                     /** @description The limit that was reached: its name, how many at once (q), seconds until as many again (w). */
                     "RateLimit-Policy"?: string;
-                    /** @description How the caller stands: how many more at once (r), and seconds until there is one more (t). */
+                    /** @description What the caller has left: how many more at once (r), and seconds until there is one more (t). */
                     RateLimit?: string;
                     [name: string]: unknown;
                 };
@@ -3009,7 +3009,7 @@ export interface operations {
                     "Retry-After"?: number;
                     /** @description The limit that was reached: its name, how many at once (q), seconds until as many again (w). */
                     "RateLimit-Policy"?: string;
-                    /** @description How the caller stands: how many more at once (r), and seconds until there is one more (t). */
+                    /** @description What the caller has left: how many more at once (r), and seconds until there is one more (t). */
                     RateLimit?: string;
                     [name: string]: unknown;
                 };
@@ -3173,7 +3173,7 @@ export interface operations {
                     "Retry-After"?: number;
                     /** @description The limit that was reached: its name, how many at once (q), seconds until as many again (w). */
                     "RateLimit-Policy"?: string;
-                    /** @description How the caller stands: how many more at once (r), and seconds until there is one more (t). */
+                    /** @description What the caller has left: how many more at once (r), and seconds until there is one more (t). */
                     RateLimit?: string;
                     [name: string]: unknown;
                 };
@@ -3359,7 +3359,7 @@ export interface operations {
                     "Retry-After"?: number;
                     /** @description The limit that was reached: its name, how many at once (q), seconds until as many again (w). */
                     "RateLimit-Policy"?: string;
-                    /** @description How the caller stands: how many more at once (r), and seconds until there is one more (t). */
+                    /** @description What the caller has left: how many more at once (r), and seconds until there is one more (t). */
                     RateLimit?: string;
                     [name: string]: unknown;
                 };
@@ -3445,7 +3445,7 @@ export interface operations {
                     "Retry-After"?: number;
                     /** @description The limit that was reached: its name, how many at once (q), seconds until as many again (w). */
                     "RateLimit-Policy"?: string;
-                    /** @description How the caller stands: how many more at once (r), and seconds until there is one more (t). */
+                    /** @description What the caller has left: how many more at once (r), and seconds until there is one more (t). */
                     RateLimit?: string;
                     [name: string]: unknown;
                 };
@@ -3531,7 +3531,7 @@ export interface operations {
                     "Retry-After"?: number;
                     /** @description The limit that was reached: its name, how many at once (q), seconds until as many again (w). */
                     "RateLimit-Policy"?: string;
-                    /** @description How the caller stands: how many more at once (r), and seconds until there is one more (t). */
+                    /** @description What the caller has left: how many more at once (r), and seconds until there is one more (t). */
                     RateLimit?: string;
                     [name: string]: unknown;
                 };
@@ -3644,7 +3644,7 @@ export interface operations {
                     "Retry-After"?: number;
                     /** @description The limit that was reached: its name, how many at once (q), seconds until as many again (w). */
                     "RateLimit-Policy"?: string;
-                    /** @description How the caller stands: how many more at once (r), and seconds until there is one more (t). */
+                    /** @description What the caller has left: how many more at once (r), and seconds until there is one more (t). */
                     RateLimit?: string;
                     [name: string]: unknown;
                 };
@@ -3817,7 +3817,7 @@ export interface operations {
                     "Retry-After"?: number;
                     /** @description The limit that was reached: its name, how many at once (q), seconds until as many again (w). */
                     "RateLimit-Policy"?: string;
-                    /** @description How the caller stands: how many more at once (r), and seconds until there is one more (t). */
+                    /** @description What the caller has left: how many more at once (r), and seconds until there is one more (t). */
                     RateLimit?: string;
                     [name: string]: unknown;
                 };
@@ -4177,7 +4177,7 @@ export interface operations {
                     "Retry-After"?: number;
                     /** @description The limit that was reached: its name, how many at once (q), seconds until as many again (w). */
                     "RateLimit-Policy"?: string;
-                    /** @description How the caller stands: how many more at once (r), and seconds until there is one more (t). */
+                    /** @description What the caller has left: how many more at once (r), and seconds until there is one more (t). */
                     RateLimit?: string;
                     [name: string]: unknown;
                 };
@@ -4261,7 +4261,7 @@ export interface operations {
                     "Retry-After"?: number;
                     /** @description The limit that was reached: its name, how many at once (q), seconds until as many again (w). */
                     "RateLimit-Policy"?: string;
-                    /** @description How the caller stands: how many more at once (r), and seconds until there is one more (t). */
+                    /** @description What the caller has left: how many more at once (r), and seconds until there is one more (t). */
                     RateLimit?: string;
                     [name: string]: unknown;
                 };
@@ -4434,7 +4434,7 @@ export interface operations {
                     "Retry-After"?: number;
                     /** @description The limit that was reached: its name, how many at once (q), seconds until as many again (w). */
                     "RateLimit-Policy"?: string;
-                    /** @description How the caller stands: how many more at once (r), and seconds until there is one more (t). */
+                    /** @description What the caller has left: how many more at once (r), and seconds until there is one more (t). */
                     RateLimit?: string;
                     [name: string]: unknown;
                 };
@@ -4509,7 +4509,7 @@ export interface operations {
                     "Retry-After"?: number;
                     /** @description The limit that was reached: its name, how many at once (q), seconds until as many again (w). */
                     "RateLimit-Policy"?: string;
-                    /** @description How the caller stands: how many more at once (r), and seconds until there is one more (t). */
+                    /** @description What the caller has left: how many more at once (r), and seconds until there is one more (t). */
                     RateLimit?: string;
                     [name: string]: unknown;
                 };
@@ -4800,7 +4800,7 @@ export interface operations {
                     "Retry-After"?: number;
                     /** @description The limit that was reached: its name, how many at once (q), seconds until as many again (w). */
                     "RateLimit-Policy"?: string;
-                    /** @description How the caller stands: how many more at once (r), and seconds until there is one more (t). */
+                    /** @description What the caller has left: how many more at once (r), and seconds until there is one more (t). */
                     RateLimit?: string;
                     [name: string]: unknown;
                 };
@@ -5160,7 +5160,7 @@ export interface operations {
                     "Retry-After"?: number;
                     /** @description The limit that was reached: its name, how many at once (q), seconds until as many again (w). */
                     "RateLimit-Policy"?: string;
-                    /** @description How the caller stands: how many more at once (r), and seconds until there is one more (t). */
+                    /** @description What the caller has left: how many more at once (r), and seconds until there is one more (t). */
                     RateLimit?: string;
                     [name: string]: unknown;
                 };
@@ -5259,7 +5259,7 @@ export interface operations {
                     "Retry-After"?: number;
                     /** @description The limit that was reached: its name, how many at once (q), seconds until as many again (w). */
                     "RateLimit-Policy"?: string;
-                    /** @description How the caller stands: how many more at once (r), and seconds until there is one more (t). */
+                    /** @description What the caller has left: how many more at once (r), and seconds until there is one more (t). */
                     RateLimit?: string;
                     [name: string]: unknown;
                 };
@@ -5465,7 +5465,7 @@ export interface operations {
                     "Retry-After"?: number;
                     /** @description The limit that was reached: its name, how many at once (q), seconds until as many again (w). */
                     "RateLimit-Policy"?: string;
-                    /** @description How the caller stands: how many more at once (r), and seconds until there is one more (t). */
+                    /** @description What the caller has left: how many more at once (r), and seconds until there is one more (t). */
                     RateLimit?: string;
                     [name: string]: unknown;
                 };
@@ -5898,7 +5898,7 @@ export interface operations {
                     "Retry-After"?: number;
                     /** @description The limit that was reached: its name, how many at once (q), seconds until as many again (w). */
                     "RateLimit-Policy"?: string;
-                    /** @description How the caller stands: how many more at once (r), and seconds until there is one more (t). */
+                    /** @description What the caller has left: how many more at once (r), and seconds until there is one more (t). */
                     RateLimit?: string;
                     [name: string]: unknown;
                 };
@@ -6005,7 +6005,7 @@ export interface operations {
                     "Retry-After"?: number;
                     /** @description The limit that was reached: its name, how many at once (q), seconds until as many again (w). */
                     "RateLimit-Policy"?: string;
-                    /** @description How the caller stands: how many more at once (r), and seconds until there is one more (t). */
+                    /** @description What the caller has left: how many more at once (r), and seconds until there is one more (t). */
                     RateLimit?: string;
                     [name: string]: unknown;
                 };
@@ -6154,7 +6154,7 @@ export interface operations {
                     "Retry-After"?: number;
                     /** @description The limit that was reached: its name, how many at once (q), seconds until as many again (w). */
                     "RateLimit-Policy"?: string;
-                    /** @description How the caller stands: how many more at once (r), and seconds until there is one more (t). */
+                    /** @description What the caller has left: how many more at once (r), and seconds until there is one more (t). */
                     RateLimit?: string;
                     [name: string]: unknown;
                 };
@@ -6303,7 +6303,7 @@ export interface operations {
                     "Retry-After"?: number;
                     /** @description The limit that was reached: its name, how many at once (q), seconds until as many again (w). */
                     "RateLimit-Policy"?: string;
-                    /** @description How the caller stands: how many more at once (r), and seconds until there is one more (t). */
+                    /** @description What the caller has left: how many more at once (r), and seconds until there is one more (t). */
                     RateLimit?: string;
                     [name: string]: unknown;
                 };
@@ -6771,7 +6771,7 @@ export interface operations {
                     "Retry-After"?: number;
                     /** @description The limit that was reached: its name, how many at once (q), seconds until as many again (w). */
                     "RateLimit-Policy"?: string;
-                    /** @description How the caller stands: how many more at once (r), and seconds until there is one more (t). */
+                    /** @description What the caller has left: how many more at once (r), and seconds until there is one more (t). */
                     RateLimit?: string;
                     [name: string]: unknown;
                 };
@@ -6904,7 +6904,7 @@ export interface operations {
                     "Retry-After"?: number;
                     /** @description The limit that was reached: its name, how many at once (q), seconds until as many again (w). */
                     "RateLimit-Policy"?: string;
-                    /** @description How the caller stands: how many more at once (r), and seconds until there is one more (t). */
+                    /** @description What the caller has left: how many more at once (r), and seconds until there is one more (t). */
                     RateLimit?: string;
                     [name: string]: unknown;
                 };
@@ -7010,7 +7010,7 @@ export interface operations {
                     "Retry-After"?: number;
                     /** @description The limit that was reached: its name, how many at once (q), seconds until as many again (w). */
                     "RateLimit-Policy"?: string;
-                    /** @description How the caller stands: how many more at once (r), and seconds until there is one more (t). */
+                    /** @description What the caller has left: how many more at once (r), and seconds until there is one more (t). */
                     RateLimit?: string;
                     [name: string]: unknown;
                 };
@@ -7144,7 +7144,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Where the caller stands. */
+            /** @description The caller's position. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -7223,7 +7223,7 @@ export interface operations {
                     "Retry-After"?: number;
                     /** @description The limit that was reached: its name, how many at once (q), seconds until as many again (w). */
                     "RateLimit-Policy"?: string;
-                    /** @description How the caller stands: how many more at once (r), and seconds until there is one more (t). */
+                    /** @description What the caller has left: how many more at once (r), and seconds until there is one more (t). */
                     RateLimit?: string;
                     [name: string]: unknown;
                 };
@@ -7271,7 +7271,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Where the caller stands. */
+            /** @description The caller's position. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -7350,7 +7350,7 @@ export interface operations {
                     "Retry-After"?: number;
                     /** @description The limit that was reached: its name, how many at once (q), seconds until as many again (w). */
                     "RateLimit-Policy"?: string;
-                    /** @description How the caller stands: how many more at once (r), and seconds until there is one more (t). */
+                    /** @description What the caller has left: how many more at once (r), and seconds until there is one more (t). */
                     RateLimit?: string;
                     [name: string]: unknown;
                 };
@@ -7443,7 +7443,7 @@ export interface operations {
                     "Retry-After"?: number;
                     /** @description The limit that was reached: its name, how many at once (q), seconds until as many again (w). */
                     "RateLimit-Policy"?: string;
-                    /** @description How the caller stands: how many more at once (r), and seconds until there is one more (t). */
+                    /** @description What the caller has left: how many more at once (r), and seconds until there is one more (t). */
                     RateLimit?: string;
                     [name: string]: unknown;
                 };
@@ -7534,7 +7534,7 @@ export interface operations {
                     "Retry-After"?: number;
                     /** @description The limit that was reached: its name, how many at once (q), seconds until as many again (w). */
                     "RateLimit-Policy"?: string;
-                    /** @description How the caller stands: how many more at once (r), and seconds until there is one more (t). */
+                    /** @description What the caller has left: how many more at once (r), and seconds until there is one more (t). */
                     RateLimit?: string;
                     [name: string]: unknown;
                 };
@@ -7635,7 +7635,7 @@ export interface operations {
                     "Retry-After"?: number;
                     /** @description The limit that was reached: its name, how many at once (q), seconds until as many again (w). */
                     "RateLimit-Policy"?: string;
-                    /** @description How the caller stands: how many more at once (r), and seconds until there is one more (t). */
+                    /** @description What the caller has left: how many more at once (r), and seconds until there is one more (t). */
                     RateLimit?: string;
                     [name: string]: unknown;
                 };
@@ -7741,7 +7741,7 @@ export interface operations {
                     "Retry-After"?: number;
                     /** @description The limit that was reached: its name, how many at once (q), seconds until as many again (w). */
                     "RateLimit-Policy"?: string;
-                    /** @description How the caller stands: how many more at once (r), and seconds until there is one more (t). */
+                    /** @description What the caller has left: how many more at once (r), and seconds until there is one more (t). */
                     RateLimit?: string;
                     [name: string]: unknown;
                 };

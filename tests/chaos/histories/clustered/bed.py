@@ -65,7 +65,7 @@ def values(mailbox_on: str, postgres_on: str) -> dict[str, Any]:
         "store": {
             **quick,
             "capacity": {"publishesPerSecond": 1000},
-            "settings": {"maxTopics": 1000000, "retentionSweep": 1, "mailRetryBase": 0.5},
+            "settings": {"maxTopics": 1000000, "retentionEvery": 1, "mailRetryBase": 0.5},
         },
         "mailer": {**quick, "capacity": {"emailsPerMinute": 3000}},
         "operator": {"settings": {"resyncSeconds": 10, "platformSeconds": 2, "gatewayStep": 3, "unseenPatience": 10}},

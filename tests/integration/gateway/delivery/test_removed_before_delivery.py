@@ -20,7 +20,7 @@ async def test_a_live_client_and_one_that_resumes_are_told() -> None:
         async with running_gateway([memory.url]) as gateway, PhoenixClient(gateway.url, "user.ann") as client:
             live = await client.channel("topic:news")
             memory.append("news", "x", count=5)
-            topic.prune(3)
+            topic.remove_up_to(3)
             async with asyncio.timeout(PATIENCE):
                 await until(lambda: missing(live), "the live one is told")
             assert [row["seq"] for row in live.received] == [4, 5]
@@ -32,7 +32,7 @@ async def test_a_live_client_and_one_that_resumes_are_told() -> None:
             asked = memory.positions_read
             joining = asyncio.create_task(client.channel("topic:news", since=0))
             await until(lambda: memory.positions_read > asked, "the store has answered")
-            topic.prune(4)
+            topic.remove_up_to(4)
             memory.telling_positions.set()
             resumed = await joining
             assert resumed.state["missing"] == 3

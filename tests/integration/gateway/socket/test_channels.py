@@ -86,7 +86,7 @@ async def test_catching_up_while_publishes_go_on(gateway: Gateway, memory: Memor
 
 async def test_truncated_is_said(gateway: Gateway, memory: MemoryStore) -> None:
     memory.append("news", "old", count=10)
-    memory.topics["news"].prune(4)
+    memory.topics["news"].remove_up_to(4)
     async with PhoenixClient(gateway.url, "user.ann") as ann:
         channel = await ann.channel("topic:news", since=1)
         assert channel.state["truncated"] is True
@@ -101,7 +101,7 @@ async def test_a_resume_delivers_nothing_that_its_answer_calls_missing(gateway: 
         memory.append("news", "x", count=40)
         await listener.until(lambda c: len(c.received) == 40)  # the gateway has them all
         topic = memory.topics["news"]
-        topic.prune(35)
+        topic.remove_up_to(35)
         del topic.log[38]  # it expired by itself
         channel = await ann.channel("topic:news", since=2)
         assert (channel.state["first_seq"], channel.state["missing"]) == (36, 34)

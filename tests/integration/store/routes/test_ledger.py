@@ -23,7 +23,7 @@ ANN, BOB = user("ann"), user("bob")
 @pytest.fixture
 async def store(database: str) -> AsyncIterator[StoreClient]:
     """A whole replica."""
-    settings = store_settings(database, outbox_poll=0.2, expiry_sweep=0.1)
+    settings = store_settings(database, outbox_poll=0.2, expiry_every=0.1)
     async with running_store(settings) as client:
         yield client
 

@@ -23,7 +23,7 @@ from notifyx_common.errors import Forbidden, InvalidRequest, NotFound, Unexpecte
 RESULTS: list[type[BaseModel]] = [PublishResult, AckResult, JoinResult, UnreadResult]
 
 
-class Wish(BaseModel):
+class Body(BaseModel):
     """A body."""
 
     text: str
@@ -31,17 +31,17 @@ class Wish(BaseModel):
 
 
 @dataclass(frozen=True)
-class Asked:
+class Parts:
     """A request in parts."""
 
     name: Annotated[str, Field(pattern="^[a-z:/. -]+$")]
-    body: Wish
+    body: Body
     limit: Annotated[Number, Field(ge=1, le=9)] = 5
     flag: bool = False
     kind: Literal["a", "b"] = "a"
 
 
-CHANGE = Call("PUT", f"{V1}/things/{{name}}/part", Asked, Wish)
+CHANGE = Call("PUT", f"{V1}/things/{{name}}/part", Parts, Body)
 
 
 def every_call() -> list[Call[Any, Any]]:
@@ -52,27 +52,27 @@ def every_call() -> list[Call[Any, Any]]:
 
 
 def test_parts_go_into_path_query_and_body() -> None:
-    message = CHANGE.encode(Asked("user:a/b c", Wish(text="ü"), limit=7, flag=True))
+    message = CHANGE.encode(Parts("user:a/b c", Body(text="ü"), limit=7, flag=True))
     assert message.path == f"{V1}/things/user%3Aa%2Fb%20c/part"
     assert message.query == {"limit": "7", "flag": "true"}
     assert message.body == '{"text":"ü"}'.encode()
-    assert CHANGE.encode(Asked("a", Wish(text=""))).query == {}
+    assert CHANGE.encode(Parts("a", Body(text=""))).query == {}
 
 
 def test_what_was_encoded_is_read_back() -> None:
-    asked = Asked("a.b", Wish(text="x"), limit=7, flag=True, kind="b")
+    asked = Parts("a.b", Body(text="x"), limit=7, flag=True, kind="b")
     message = CHANGE.encode(asked)
     reader = RequestReader(CHANGE)
-    assert reader.body is Wish
+    assert reader.body is Body
     assert message.body is not None
-    assert reader.read({"name": "a.b"}, message.query, Wish.model_validate_json(message.body)) == asked
-    assert reader.read({"name": "a.b"}, {"unknown": "1"}, asked.body) == Asked("a.b", asked.body)
+    assert reader.read({"name": "a.b"}, message.query, Body.model_validate_json(message.body)) == asked
+    assert reader.read({"name": "a.b"}, {"unknown": "1"}, asked.body) == Parts("a.b", asked.body)
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "...."])
 def test_no_part_of_a_path_is_empty_or_dots_alone(name: str) -> None:
     with pytest.raises(NotFound):
-        CHANGE.encode(Asked(name, Wish(text="")))
+        CHANGE.encode(Parts(name, Body(text="")))
 
 
 @pytest.mark.parametrize(
@@ -82,13 +82,13 @@ def test_no_part_of_a_path_is_empty_or_dots_alone(name: str) -> None:
 )
 def test_a_wrong_parameter_is_named(query: dict[str, str]) -> None:
     with pytest.raises(InvalidRequest) as refused:
-        RequestReader(CHANGE).read({"name": "a"}, query, Wish(text=""))
+        RequestReader(CHANGE).read({"name": "a"}, query, Body(text=""))
     assert [field.field for field in refused.value.fields] == list(query)
 
 
 def test_a_wrong_part_of_the_path_is_not_found() -> None:
     with pytest.raises(NotFound):
-        RequestReader(CHANGE).read({"name": "A"}, {}, Wish(text=""))
+        RequestReader(CHANGE).read({"name": "A"}, {}, Body(text=""))
 
 
 def test_secrets_are_sent_and_not_shown() -> None:
@@ -98,12 +98,12 @@ def test_secrets_are_sent_and_not_shown() -> None:
 
 
 def test_answers_are_read_in_their_form() -> None:
-    assert CHANGE.decode(b'{"text": "x", "of a newer release": 1}') == Wish(text="x")
-    assert Call("GET", "/x", Wish, Raw[Wish]).decode(b"[") == Raw(b"[")
+    assert CHANGE.decode(b'{"text": "x", "of a newer release": 1}') == Body(text="x")
+    assert Call("GET", "/x", Body, Raw[Body]).decode(b"[") == Raw(b"[")
     with pytest.raises(UnexpectedAnswer):
         CHANGE.decode(b'{"text": 1}')
     with pytest.raises(UnexpectedAnswer):
-        Raw[Wish](b"[").read(Wish)
+        Raw[Body](b"[").read(Body)
 
 
 @pytest.mark.parametrize("kind", RESULTS)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from notifyx_store.maintenance.stored_rules import (
     DRAWS,
     ENOUGH,
-    LARGEST_BYTES,
     LOW_SHARE,
+    MAX_PAYLOAD_BYTES,
     ROW_BYTES,
     Estimate,
     Span,
@@ -100,7 +100,7 @@ def test_no_account_that_could_be_over_is_left_out() -> None:
     assert least_count(1) == 1
     count = least_count(2 * GIB)
     assert count > 1000
-    below = estimate(count - 1, [LARGEST_BYTES] * 100)
+    below = estimate(count - 1, [MAX_PAYLOAD_BYTES] * 100)
     assert below is not None
     assert not is_over(below, 2 * GIB, was_over=True)
 

@@ -15,7 +15,7 @@ from tortoise.models import Model
 class User(Model):
     """A person. ``email`` is as typed; ``email_key`` is its lower-case form, which is unique.
 
-    ``session_epoch`` counts how often all sessions were ended.
+    ``session_epoch`` is the number of times that all sessions were ended.
     """
 
     id = fields.UUIDField(primary_key=True, default=uuid4)

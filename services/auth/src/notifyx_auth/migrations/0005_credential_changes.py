@@ -1,4 +1,4 @@
-"""Changes of credentials, which gateways read, and how often all sessions of a user were ended."""
+"""Changes of credentials, which gateways read, and the number of times that all sessions of a user were ended."""
 
 from tortoise import fields, migrations
 from tortoise.migrations import operations as ops

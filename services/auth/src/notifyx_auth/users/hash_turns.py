@@ -47,10 +47,10 @@ class HashTurns(Generic[T]):
         owners = self._queues[turn.known]
         evicted = None
         if self._waiting(turn.known) >= self._max_waiting:
-            largest = max(owners, key=lambda owner: len(owners[owner]), default=turn.owner)
-            if len(owners.get(largest, ())) <= len(owners.get(turn.owner, ())) + 1:
+            fullest = max(owners, key=lambda owner: len(owners[owner]), default=turn.owner)
+            if len(owners.get(fullest, ())) <= len(owners.get(turn.owner, ())) + 1:
                 raise HashingBusy("Too many sign-ins wait already. Try again in a moment.")
-            evicted = owners[largest].pop()
+            evicted = owners[fullest].pop()
         owners.setdefault(turn.owner, deque()).append(item)
         return evicted
 

@@ -136,7 +136,7 @@ async def tls(it: DoctorRun) -> Finding:
         return Finding("failed", f"There is no TLS on port {it.port} ({error}).", "Is this an http address?")
     certificate = writer.get_extra_info("peercert")
     writer.close()
-    writer.transport.abort()  # without the goodbye of TLS, whose answer could take long
+    writer.transport.abort()  # without the closing handshake of TLS, whose answer could take long
     until = datetime.fromtimestamp(ssl.cert_time_to_seconds(certificate["notAfter"]), UTC)
     days = (until - datetime.now(UTC)).days
     if days < CERTIFICATE_DAYS:

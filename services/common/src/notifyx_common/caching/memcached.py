@@ -69,7 +69,7 @@ _FAILURES = (OSError, EOFError, ClientException, ValueError, AssertionError)
 class _Pool(MemcachePool):
     def _do_close(self, conn: Connection) -> None:
         super()._do_close(conn)
-        conn.writer.transport.abort()  # a lost server would not answer the goodbye of TLS for half a minute
+        conn.writer.transport.abort()  # a lost server would not answer the closing handshake of TLS for half a minute
 
 
 class _Client(aiomcache.Client):

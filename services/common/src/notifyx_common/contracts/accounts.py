@@ -126,7 +126,7 @@ class PasswordChangeCall:
 
 @dataclass(frozen=True)
 class EmailChangeCall:
-    """A wish for another address by a user who is signed in."""
+    """A request for another address by a user who is signed in."""
 
     body: EmailChange
     session: SessionId = ""

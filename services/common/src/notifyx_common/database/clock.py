@@ -37,12 +37,12 @@ class Measurement:
     def of(cls, before: float, answer: datetime, after: float) -> Measurement:
         """Return what an ``answer`` says that was read between ``before`` and ``after`` of the node's time.
 
-        It may have been read at any moment between them, so half of this time is the largest error.
+        It may have been read at any moment between them, so half of this time is the maximum error.
         """
         return cls(answer.timestamp() - (before + after) / 2, (after - before) / 2, after)
 
     def error_at(self, moment: float) -> float:
-        """Return the largest error at a later ``moment`` of the node's time."""
+        """Return the maximum error at a later ``moment`` of the node's time."""
         return self.error + DRIFT * (moment - self.at)
 
 

@@ -67,7 +67,7 @@ class RateLimiter:
         return (await self.acquire(key)).wait
 
     async def acquire(self, key: str, *, count: bool = True) -> LimitState:
-        """Count one action of ``key`` if it is allowed; return how the key stands after it.
+        """Count one action of ``key`` if it is allowed; return the state of the key after it.
 
         Without ``count`` the action is checked alone, to be counted once it is done.
         """
@@ -89,7 +89,7 @@ class RateLimiter:
         return self._own.state(key, now, wait)
 
     def _cached_rejection(self, key: str) -> LimitState | None:
-        """Return how ``key`` stands if the shared count has rejected it and its wait is not over."""
+        """Return the state of ``key`` if the shared count has rejected it and its wait is not over."""
         until = self._rejected_until.get(key)
         if until is None:
             return None
@@ -106,7 +106,7 @@ class RateLimiter:
             self._rejected_until.popitem(last=False)
 
     async def _acquire_shared(self, shared: SharedTable, key: str, *, count: bool) -> LimitState | None:
-        """Return how ``key`` stands by the count of all replicas; ``None`` if memcached does not answer."""
+        """Return the state of ``key`` by the count of all replicas; ``None`` if memcached does not answer."""
         change = _Change(self._own.bucket, self._clock, count=count)
         answered = False
         with contextlib.suppress(TimeoutError):

@@ -29,7 +29,7 @@ MAX_WAITING = 100
 """Requests of one key that may wait for a place; more are refused at once."""
 
 UNRESERVED = 64 << 10
-"""Bytes of the longest answer that needs no reservation: about what a connection buffers."""
+"""Maximum size in bytes of an answer that needs no reservation: about what a connection buffers."""
 
 _Waiting = tuple[int, "asyncio.Future[None]"]
 """A request that waits: its size, and what ends its wait."""

@@ -115,7 +115,7 @@ class DirectCalls:
     def __init__(self, app: Quart, steps: DirectSteps, budget: AnswerBudget) -> None:
         self._steps = steps
         self._budget = budget
-        self._largest: int | None = app.config["MAX_CONTENT_LENGTH"]
+        self._max_length: int | None = app.config["MAX_CONTENT_LENGTH"]
         self._views: dict[str, View] = {
             endpoint: getattr(function, _MARK)
             for endpoint, function in app.view_functions.items()
@@ -141,7 +141,7 @@ class DirectCalls:
         if found is None:
             return None
         request, size = found
-        if self._largest is not None and request.content_length > self._largest:
+        if self._max_length is not None and request.content_length > self._max_length:
             return None
         target = self._find(request.method, request.path)
         return None if target is None else (request, target, size)

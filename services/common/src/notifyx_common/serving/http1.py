@@ -32,7 +32,7 @@ class Http1(H11Protocol):
 
     async def _create_stream(self, request: h11.Request) -> None:
         if not self._websockets:
-            # RFC 9110, section 7.8: a server may ignore the wish.
+            # RFC 9110, section 7.8: a server may ignore the request.
             headers = [header for header in request.headers.raw_items() if header[0].lower() != b"upgrade"]
             request = h11.Request(
                 method=request.method, target=request.target, headers=headers, http_version=request.http_version

@@ -26,7 +26,7 @@ class RequestState:
     """Who was authenticated."""
 
     rate_limit: Mapping[str, str] = field(default_factory=dict)
-    """Headers that say how the caller stands."""
+    """Headers with the caller's rate limit: quota, remaining, reset."""
 
     error: NotifyxError | None = None
-    """Why it was refused."""
+    """Why it was rejected."""

@@ -17,7 +17,7 @@ class Rule(QuartRule):
     """A rule that compiles the functions that build its URLs when one is built.
 
     werkzeug compiles two for each rule when the rule is added: half of the time in which a node is made. URLs of a
-    service are matched, and hardly ever built.
+    service are matched, and almost never built.
     """
 
     def _compile_builder(self, append_unknown: bool = True) -> Callable[..., tuple[str, str]]:

@@ -86,7 +86,7 @@ def rate(intervals: Sequence[Interval], name: str) -> float | None:
 
 
 def count(intervals: Sequence[Interval], name: str) -> float:
-    """Return how often ``name`` happened."""
+    """Return the number of events ``name``."""
     return sum(interval.counts.get(name, 0.0) for interval in intervals)
 
 

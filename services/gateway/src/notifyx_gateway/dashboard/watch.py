@@ -60,7 +60,7 @@ class _Watched:
     """When it was an endpoint last."""
 
     def state(self, now: float, patience: float) -> NodeState | None:
-        """Return the state at ``now``; ``None`` while it is not known. ``patience`` is the longest silence."""
+        """Return the state at ``now``; ``None`` while it is not known. ``patience``: maximum silence, in seconds."""
         if self.silence.seconds >= patience:
             return NodeState(self.endpoint.instance, "no answer")
         return self.node if now - self.answered_at < STALE_AFTER else None

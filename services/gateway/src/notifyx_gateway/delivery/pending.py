@@ -191,16 +191,16 @@ class PendingOutput:
                 late[output.owner].append((held.bytes, -held.since, output))
         for outputs in late.values():
             outputs.sort(key=lambda found: found[:2])
-        most = [(-by_owner[owner], owner) for owner in late]
-        heapq.heapify(most)
+        heap = [(-by_owner[owner], owner) for owner in late]
+        heapq.heapify(heap)
         for _ in range(CLOSED_AT_ONCE):
-            if excess <= 0 or not most:
+            if excess <= 0 or not heap:
                 break
-            held_bytes, owner = heapq.heappop(most)
+            held_bytes, owner = heapq.heappop(heap)
             size, _since, output = late[owner].pop()
             excess -= size
             if late[owner]:
-                heapq.heappush(most, (held_bytes + size, owner))
+                heapq.heappush(heap, (held_bytes + size, owner))
             self._held[output].ending = True
             self._closed.labels(output.transport).inc()
             output.give_way(at_once=drop)

@@ -64,7 +64,7 @@ class AccountMails:
         metrics: Metrics,
         background: Background,
     ) -> None:
-        """``delay`` is the longest time in seconds that a mail waits which depends on whether an account exists."""
+        """``delay`` is the maximum time in seconds that a mail waits which depends on whether an account exists."""
         self._pending = pending
         self._auth = auth
         self._mailer = mailer

@@ -181,7 +181,7 @@ class Dispatcher:
                 if await self._dispatch(due, until, settled) <= {"off"}:
                     self._pause(EMAIL_OFF_PAUSE)
                 return
-            self._pause(_RETRIES.longest)
+            self._pause(_RETRIES.maximum)
         finally:
             settled(unsettled)
 

@@ -17,49 +17,49 @@ from notifyx_common.serving.current import current_request
 M = TypeVar("M", bound=BaseModel)
 
 SMALL_BODY = 32 << 10
-"""Bytes of the largest body of a form or of an account's settings, which are all short."""
+"""Maximum size of a form or of an account's settings, in bytes; all of them are short."""
 
 
-async def read_bytes(at_most: int | None = None) -> bytes:
+async def read_bytes(max_bytes: int | None = None) -> bytes:
     """Return the raw body.
 
     Raises :class:`UnsupportedMediaType` if it is compressed or in a charset other than UTF-8, :class:`TooLarge` if it
-    has more than ``at_most`` bytes, and the server's own error if it is too large for any route.
+    has more than ``max_bytes`` bytes, and the server's own error if it is too large for any route.
     """
     charset = current_request().mimetype_params.get("charset", "utf-8").lower()
     if charset not in ("utf-8", "utf8", "us-ascii"):
         raise UnsupportedMediaType("Send the body in UTF-8.")
-    return await read_raw(at_most)
+    return await read_raw(max_bytes)
 
 
-async def read_raw(at_most: int | None = None) -> bytes:
+async def read_raw(max_bytes: int | None = None) -> bytes:
     """Return the raw body in any charset. Raises as :func:`read_bytes`, except for the charset."""
     request = current_request()
     encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
     if encoding not in ("", "identity"):
         raise UnsupportedMediaType("Send the body uncompressed, without Content-Encoding.")
-    if at_most is not None and (request.content_length or 0) > at_most:
-        raise _too_large(at_most)
+    if max_bytes is not None and (request.content_length or 0) > max_bytes:
+        raise _too_large(max_bytes)
     raw = await request.get_data()
     assert isinstance(raw, bytes)  # it was not asked for as text
-    if at_most is not None and len(raw) > at_most:  # sent in chunks, without its length
-        raise _too_large(at_most)
+    if max_bytes is not None and len(raw) > max_bytes:  # sent in chunks, without its length
+        raise _too_large(max_bytes)
     return raw
 
 
-async def read_model(kind: type[M], at_most: int | None = None) -> M:
+async def read_model(kind: type[M], max_bytes: int | None = None) -> M:
     """Return the JSON body as ``kind``.
 
     Raises :class:`UnsupportedMediaType`, :class:`TooLarge`, and :class:`InvalidRequest` with the first invalid fields.
     """
-    return parse_model(kind, parse_json(await read_json_bytes(at_most)))
+    return parse_model(kind, parse_json(await read_json_bytes(max_bytes)))
 
 
-async def read_json_bytes(at_most: int | None = None) -> bytes:
+async def read_json_bytes(max_bytes: int | None = None) -> bytes:
     """Return the body, whose content type must be JSON. Raises as :func:`read_bytes`."""
     if current_request().mimetype != "application/json":
         raise UnsupportedMediaType("Send the body as application/json.")
-    return await read_bytes(at_most)
+    return await read_bytes(max_bytes)
 
 
 async def read_form(*, may_be_empty: str = "") -> dict[str, str]:
@@ -80,8 +80,8 @@ async def read_form(*, may_be_empty: str = "") -> dict[str, str]:
     return {name: value for name, value in fields.items() if value or name == may_be_empty}
 
 
-def _too_large(at_most: int) -> TooLarge:
-    return TooLarge(f"The body is larger than the {at_most >> 10} KiB that this path accepts.")
+def _too_large(max_bytes: int) -> TooLarge:
+    return TooLarge(f"The body is larger than the {max_bytes >> 10} KiB that this path accepts.")
 
 
 def query(*known: str) -> dict[str, str]:

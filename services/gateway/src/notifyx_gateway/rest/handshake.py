@@ -8,10 +8,10 @@ from __future__ import annotations
 
 def handshake_headers(origin: str, rate: str, publishes_per_second: float) -> dict[str, str]:
     """Return the headers that permit ``origin`` what it asks for: ``rate`` requests a minute, or the maximum."""
-    requested, most = rate.strip(), max(1, int(publishes_per_second * 60))
+    requested, maximum = rate.strip(), max(1, int(publishes_per_second * 60))
     wanted = int(requested) if requested.isascii() and requested.isdecimal() and len(requested) <= 9 else 0
     return {
         "Allow": "POST, OPTIONS",
         "WebHook-Allowed-Origin": origin,
-        "WebHook-Allowed-Rate": str(min(wanted, most) if wanted else most),
+        "WebHook-Allowed-Rate": str(min(wanted, maximum) if wanted else maximum),
     }

@@ -119,7 +119,7 @@ class SocketListener:
         self._server = await asyncio.get_running_loop().create_server(
             self._reception.protocol, sock=sock, backlog=BACKLOG, start_serving=not shared
         )
-        self._tasks.endless("socket sweep", every(self._settings.idle_check_interval, self._check, wait_first=True))
+        self._tasks.endless("socket checks", every(self._settings.idle_check_interval, self._check, wait_first=True))
         return self
 
     async def __aexit__(

@@ -60,7 +60,7 @@ class LongPoll:
 
     async def __aenter__(self) -> Self:
         checks = every(self._context.settings.idle_check_interval, self._end_idle, wait_first=True)
-        self._tasks.endless("long poll sweep", checks)
+        self._tasks.endless("long poll checks", checks)
         return self
 
     async def __aexit__(

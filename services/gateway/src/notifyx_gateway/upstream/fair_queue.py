@@ -148,13 +148,13 @@ class FairQueue(Generic[T]):
     def _evict(self, queued: int) -> T:
         """Remove and return the newest item of the longest queue, which is longer than ``queued`` items."""
         owner = max(self._backlogs, key=lambda name: len(self._backlogs[name].items))
-        longest = self._backlogs[owner]
-        if len(longest.items) <= queued + 1:
+        fullest = self._backlogs[owner]
+        if len(fullest.items) <= queued + 1:
             raise TooManyRequests(
                 "The gateway has more of these requests waiting than it takes; try again soon.", retry_after=RETRY_AFTER
             )
-        item = longest.items.pop()
-        longest.bytes -= len(item.data)
+        item = fullest.items.pop()
+        fullest.bytes -= len(item.data)
         self._count -= 1
         self._bytes -= len(item.data)
         return item

@@ -69,13 +69,13 @@ class BackgroundSettings(ServiceSettings):
     outbox_poll: float = Field(default=1.0, gt=0, le=60)
     """Interval at which all topics are checked for notifications to mail; publishes also trigger a check."""
 
-    expiry_sweep: float = Field(default=1.0, gt=0, le=3600)
+    expiry_every: float = Field(default=1.0, gt=0, le=3600)
     """Interval of the expiry pass, which removes notifications past their ``expires_at``."""
 
-    retention_sweep: float = Field(default=15.0, gt=0, le=3600)
+    retention_every: float = Field(default=15.0, gt=0, le=3600)
     """Interval of the retention pass, which removes notifications by age and count."""
 
-    prune_every: float = Field(default=60.0, gt=0, le=3600)
+    cleanup_every: float = Field(default=60.0, gt=0, le=3600)
     """Interval of the clean-up of old idempotency keys, recorded batches and finished emails."""
 
     keep_idempotency: float = Field(default=48 * 3600.0, ge=24 * 3600)

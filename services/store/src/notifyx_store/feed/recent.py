@@ -10,7 +10,7 @@ from notifyx_common.contracts.store.feed import RECENT
 from notifyx_common.recent import Recent
 from notifyx_store.base.wakeups import Wakeup
 
-MOST = 20_000
+MAX_KEYS = 20_000
 """Maximum number of users, and of topics, of each kind of wake-up."""
 
 
@@ -29,10 +29,10 @@ class RecentWakeups:
     """The wake-ups of the last seconds, but for those that a watch finds in the database: rows and settings."""
 
     def __init__(self) -> None:
-        self._acked: Recent[str, UUID] = Recent(RECENT, MOST)
-        self._subscriptions: Recent[str, None] = Recent(RECENT, MOST)
-        self._sent: Recent[str, str] = Recent(RECENT, MOST)
-        self._expired: Recent[UUID, None] = Recent(RECENT, MOST)
+        self._acked: Recent[str, UUID] = Recent(RECENT, MAX_KEYS)
+        self._subscriptions: Recent[str, None] = Recent(RECENT, MAX_KEYS)
+        self._sent: Recent[str, str] = Recent(RECENT, MAX_KEYS)
+        self._expired: Recent[UUID, None] = Recent(RECENT, MAX_KEYS)
 
     def note(self, wakeup: Wakeup, now: float) -> None:
         """Note a wake-up at ``now``, in monotonic seconds."""

@@ -1,7 +1,7 @@
 """The I/O around the feed's core on one replica: connections, reads of the log, and polling.
 
 Four loops, each of which waits while the database is away: *reads* serve stale watchers; *checks* read the heads of
-topics (new watches and hinted topics at once, all of them every second); *standings* send users their positions after
+topics (new watches and hinted topics at once, all of them every second); *positions* send users their positions after
 acknowledgements, all of an instant together; the *listener* receives hints.
 """
 
@@ -101,7 +101,7 @@ class FeedServer:
         async with self._background.tasks() as tasks:
             tasks.endless("feed reads", self._rounds(None, self._read, self._stale))
             tasks.endless("feed checks", self._rounds(self._limits.poll, self._poll_heads, self._check))
-            tasks.endless("feed standings", self._rounds(None, self._send_positions, self._acked))
+            tasks.endless("feed positions", self._rounds(None, self._send_positions, self._acked))
             tasks.endless("feed listener", self._source.listen(self.wake, self._on_listening))
             try:
                 yield

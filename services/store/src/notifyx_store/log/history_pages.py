@@ -21,7 +21,7 @@ from notifyx_store.topics.rows import columns_for, topic_row
 _FOUND = """
 SELECT n.seq, n.payload FROM notifications n
 WHERE {where} AND n.topic_id = t.id AND n.seq > wanted.after AND n.seq < wanted.before
-ORDER BY n.seq {order} LIMIT wanted.most
+ORDER BY n.seq {order} LIMIT wanted.max_rows
 """
 
 # Of LIMIT PostgreSQL expects a tenth of the array, so that one plan is kept for all numbers of pages (see joins).
@@ -31,7 +31,7 @@ FROM (
     SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::boolean[], $5::bigint[], $7::text[], $8::text[])
         WITH ORDINALITY
     LIMIT cardinality($1::text[])
-) AS wanted(name, after, before, backward, most, user_id, email, position)
+) AS wanted(name, after, before, backward, max_rows, user_id, email, position)
 LEFT JOIN topics t ON t.name = wanted.name AND t.kind <> 'deleted'
 CROSS JOIN LATERAL (
     SELECT count(*) AS found, max(rows.seq) AS newest,

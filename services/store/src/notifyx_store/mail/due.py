@@ -6,7 +6,7 @@ turn to anybody else if only the oldest were looked at.
 
 from __future__ import annotations
 
-LEAST_OLDEST, OLDEST_OF_EACH, MOST_OLDEST = 500, 25, 10_000
+MIN_OLDEST, OLDEST_OF_EACH, MAX_OLDEST = 500, 25, 10_000
 """Number of due mails, the oldest, at which a lease looks: so many for each mail that it may have, within these bounds.
 Each costs PostgreSQL some microseconds, and where mail is slow, a lease is a dozen of mails."""
 
@@ -33,7 +33,7 @@ def _topics(name: str, first: str, following: str) -> str:
 
 def oldest(limit: int) -> int:
     """Return the number of due mails, the oldest, at which a lease of up to ``limit`` looks."""
-    return min(MOST_OLDEST, max(LEAST_OLDEST, OLDEST_OF_EACH * limit))
+    return min(MAX_OLDEST, max(MIN_OLDEST, OLDEST_OF_EACH * limit))
 
 
 def candidates(now: str, start: str, oldest: str) -> str:

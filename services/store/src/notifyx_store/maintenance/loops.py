@@ -77,7 +77,7 @@ class Maintenance:
 
     async def __aenter__(self) -> Self:
         self._run("outbox", self.fill_outbox, wake=self._woken, least=_MIN_FILL_INTERVAL, jitter=(1.0, 1.0))
-        self._run("sweep", self.apply_retention)
+        self._run("retention", self.apply_retention)
         self._run("ledger", self.check_ledger)
         return self
 
@@ -118,16 +118,16 @@ class Maintenance:
         more = await self._apply_retention_cause("expires_at")
         if now >= self._next_retention:
             if not await self._apply_retention_cause("retention"):
-                self._next_retention = now + jittered(settings.retention_sweep)
+                self._next_retention = now + jittered(settings.retention_every)
             else:
                 more = True
         if now >= self._next_cleanup:
             async with context.pool.acquire() as connection:
                 left = await delete_old_records(connection, record_ttls(settings), context.clock.now())
             if not left:
-                self._next_cleanup = now + jittered(settings.prune_every)
+                self._next_cleanup = now + jittered(settings.cleanup_every)
             more = more or left
-        return _MIN_FILL_INTERVAL / 5 if more else settings.expiry_sweep
+        return _MIN_FILL_INTERVAL / 5 if more else settings.expiry_every
 
     async def check_ledger(self) -> float:
         """Read the ledger and export its numbers, and the age of the backup; return the seconds until the next time."""

@@ -20,8 +20,8 @@ ROW_BYTES = 320
 PAYLOAD_FACTOR = 2
 """What a payload takes, in its own size as it is stored: the words of it that search has are about as much again."""
 
-LARGEST_BYTES = 384 << 10
-"""The largest payload by the default limits: 65,536 characters of four bytes, and data."""
+MAX_PAYLOAD_BYTES = 384 << 10
+"""Maximum payload by the default limits: 65,536 characters of four bytes, and data."""
 
 LOW_SHARE = 0.9
 """An account that is over its quota stays so until it is below this part of it."""
@@ -62,7 +62,7 @@ class Estimate:
 
 def least_count(quota: int) -> int:
     """Return the number of notifications below which an account cannot be over ``quota``, whatever their sizes."""
-    return max(1, math.floor(quota * LOW_SHARE / _with_rest(LARGEST_BYTES)))
+    return max(1, math.floor(quota * LOW_SHARE / _with_rest(MAX_PAYLOAD_BYTES)))
 
 
 def spans_of(topic_id: UUID, pruned_seq: int, last_seq: int, gaps: Iterable[tuple[int, int]]) -> list[Span]:

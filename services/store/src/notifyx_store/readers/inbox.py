@@ -91,7 +91,9 @@ ORDER BY found.published_at DESC, found.topic_id DESC, found.seq DESC LIMIT $6
 
 
 # A page of n has notifications of no more than n subscriptions: those with the newest, which of many are found first.
-_PAGE, _PAGE_OF_MANY = (sized(_merged(wanted), most="$7") for wanted in (_WANTED.format(few="$8"), _WITH_THE_NEWEST))
+_PAGE, _PAGE_OF_MANY = (
+    sized(_merged(wanted), max_bytes="$7") for wanted in (_WANTED.format(few="$8"), _WITH_THE_NEWEST)
+)
 
 _ORDER = itemgetter("published_at", "topic_id", "seq")
 """The order of the inbox."""
@@ -122,7 +124,7 @@ def shown_to(principal: Principal, subscribed: Iterable[Shown]) -> list[Shown]:
 
 
 def inbox_state(shown: Sequence[Shown], max_unread: int) -> dict[str, Any]:
-    """Return the members of a page that tell how the user stands in all that the inbox shows.
+    """Return the members of a page that give the user's position in all that the inbox shows.
 
     ``max_unread`` notifications fill the user's inbox topic.
     """

@@ -11,8 +11,8 @@ import orjson
 from notifyx_store.readers.inbox_cursor import InboxCursor
 
 
-def sized(page: str, *, most: str) -> str:
-    """Return the SQL of the rows of ``page`` that begin within ``most`` bytes of payload, the newest first.
+def sized(page: str, *, max_bytes: str) -> str:
+    """Return the SQL of the rows of ``page`` that begin within ``max_bytes`` bytes of payload, the newest first.
 
     ``available`` still tells how many rows ``page`` has.
     """
@@ -23,7 +23,7 @@ SELECT * FROM (
                - octet_length(payload) AS before
     FROM ({page}) AS page
 ) AS sized
-WHERE before < {most} ORDER BY published_at DESC, topic_id DESC, seq DESC
+WHERE before < {max_bytes} ORDER BY published_at DESC, topic_id DESC, seq DESC
 """  # noqa: S608 - put together from constants
 
 

@@ -82,11 +82,11 @@ async def subscribe(
     email: EmailMode | None,
     now: datetime,
     *,
-    most: int,
+    limit: int,
 ) -> Subscription:
     """Begin a subscription, or change the email mode of the current one (``None``: it stays).
 
-    The caller may have ``most`` of them. Raises :class:`NotFound`, :class:`Forbidden` or :class:`TooManySubscriptions`.
+    The caller may have ``limit``. Raises :class:`NotFound`, :class:`Forbidden` or :class:`TooManySubscriptions`.
     """
     for _ in range(5):
         # Read again each time: the name may belong to another topic by now.
@@ -99,9 +99,9 @@ async def subscribe(
                 if changed:
                     await connection.execute(_CHANGE, current["id"], email)
             else:
-                if not principal.is_service and await connection.fetchval(_COUNT, principal.id) >= most:
+                if not principal.is_service and await connection.fetchval(_COUNT, principal.id) >= limit:
                     raise TooManySubscriptions(
-                        f"You have {most} subscriptions, the most that this deployment allows. End one first."
+                        f"You have {limit} subscriptions, the most that this deployment allows. End one first."
                     )
                 if current is not None:
                     await _end(connection, [current["id"]], now)

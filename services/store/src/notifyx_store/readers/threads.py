@@ -40,13 +40,13 @@ def _people(own: str, other: str) -> str:
 """  # noqa: S608 - put together from constants
 
 
-def _sized(page: str, *, most: str) -> str:
+def _sized(page: str, *, max_bytes: str) -> str:
     """As :func:`sized`, where ``page`` has no payloads."""
     payloads = f"""
     SELECT page.*, n.payload FROM ({page}) AS page
     JOIN notifications n ON n.topic_id = page.topic_id AND n.seq = page.seq
 """  # noqa: S608 - put together from constants
-    return sized(payloads, most=most)
+    return sized(payloads, max_bytes=max_bytes)
 
 
 _THREADS = f"""
@@ -64,7 +64,7 @@ FROM people CROSS JOIN LATERAL (
 WHERE (latest.published_at, latest.topic_id, latest.seq) < ($5, $6, $7)
 ORDER BY latest.published_at DESC, latest.topic_id DESC, latest.seq DESC LIMIT $8
 ''',
-        most="$9",
+        max_bytes="$9",
     )
 }"""  # noqa: S608 - put together from constants
 
@@ -92,7 +92,7 @@ SELECT * FROM ({_one_side("$1", "$5", "$6")}
                SELECT * FROM {_one_side("$5", "$1", "$6")} AS received WHERE $5 <> $1) AS sides
 ORDER BY published_at DESC, topic_id DESC, seq DESC LIMIT $6
 ''',
-        most="$7",
+        max_bytes="$7",
     )
 }) AS page
 LEFT JOIN subscriptions s ON s.topic_id = page.topic_id AND s.user_id = $1 AND s.ended_at IS NULL

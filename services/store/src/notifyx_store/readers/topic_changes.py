@@ -69,16 +69,16 @@ SELECT user_id FROM ended
 """
 
 
-async def create_topic(principal: Principal, spec: NewTopic, clock: Clock, *, most: int) -> None:
-    """Create a topic whose creator is the caller, who may have created ``most`` that still exist.
+async def create_topic(principal: Principal, spec: NewTopic, clock: Clock, *, limit: int) -> None:
+    """Create a topic whose creator is the caller, who may have created ``limit`` that still exist.
 
     Raises :class:`TopicExists`, :class:`TooManyTopics` or :class:`Forbidden`.
     """
     principal.require_scope("manage", spec.name)
     now = clock.now()
     user = None if principal.is_service else principal.id
-    if user is not None and await Topic.filter(created_by=user, kind="topic").count() >= most:
-        raise TooManyTopics(f"You have created {most} topics, the most that this deployment allows. Delete one first.")
+    if user is not None and await Topic.filter(created_by=user, kind="topic").count() >= limit:
+        raise TooManyTopics(f"You have created {limit} topics, the most that this deployment allows. Delete one first.")
     try:
         await Topic.create(
             name=spec.name,

@@ -35,8 +35,10 @@ def subscription_routes(context: StoreContext) -> Blueprint:
     async def subscribe(request: SubscriptionRequest) -> Subscription:
         async with changes.turn(caller().id), context.pool.acquire() as connection:
             now = context.clock.now()
-            most = context.settings.max_subscriptions
-            return await subscriptions.subscribe(connection, caller(), request.name, request.body.email, now, most=most)
+            limit = context.settings.max_subscriptions
+            return await subscriptions.subscribe(
+                connection, caller(), request.name, request.body.email, now, limit=limit
+            )
 
     @handle(blueprint, SUBSCRIPTION)
     async def one(topic: TopicPath) -> Subscription:

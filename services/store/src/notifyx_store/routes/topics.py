@@ -60,7 +60,7 @@ def _add_topics(blueprint: Blueprint, context: StoreContext) -> None:
     @handle(blueprint, CREATE_TOPIC)
     async def create(request: NewTopic) -> Topic:
         principal = caller()
-        await topic_changes.create_topic(principal, request, context.clock, most=context.settings.max_topics)
+        await topic_changes.create_topic(principal, request, context.clock, limit=context.settings.max_topics)
         return await _own(context, principal, request.name)
 
     @handle(blueprint, LIST_TOPICS)

@@ -161,7 +161,7 @@ async def run_search_index(context: StoreContext, background: Background) -> Asy
     settings, clock = context.settings, context.clock
     skipped = context.metrics.counter("notifyx_search_skipped_total")
     waiting: list[UUID] = []
-    next_removal = clock.monotonic() + settings.prune_every
+    next_removal = clock.monotonic() + settings.cleanup_every
 
     async def step() -> float:
         nonlocal next_removal
@@ -169,7 +169,7 @@ async def run_search_index(context: StoreContext, background: Background) -> Asy
             began = clock.monotonic()
             if began >= next_removal:
                 await remove_old_ranges(connection)
-                next_removal = began + settings.prune_every
+                next_removal = began + settings.cleanup_every
             if not waiting:
                 waiting.extend(await topics_to_index(connection))
             if not waiting:

@@ -118,7 +118,7 @@ _LIMIT = "SELECT set_config('statement_timeout', $1, true)"
 _STATEMENT = 4.0
 """Timeout of one statement, in times of a page: the first ones may have to read a cold index."""
 
-_LONGEST = 2.0
+_MAX_OVERRUN = 2.0
 """When a page ends that has not advanced, in times of a page."""
 
 
@@ -206,7 +206,7 @@ async def read_found(
                 )
                 reading.add(_finding(row) for row in rows)
                 spent = clock.monotonic() - began
-                if spent >= seconds and (reading.advanced or spent >= seconds * _LONGEST):
+                if spent >= seconds and (reading.advanced or spent >= seconds * _MAX_OVERRUN):
                     result = "early"
                     break
     except asyncpg.QueryCanceledError:
@@ -236,13 +236,13 @@ async def _begin(
 ) -> Reading:
     columns = [scope.topic_id for scope in scopes], [scope.floor for scope in scopes]
     # A position lies in about one range of each topic; all of those have to be read before a page can end.
-    most = MAX_RANGES + len(scopes)
-    rows = await connection.fetch(_INDEXED, *columns, search.anywhere, after.published_at, most + 1)
+    limit = MAX_RANGES + len(scopes)
+    rows = await connection.fetch(_INDEXED, *columns, search.anywhere, after.published_at, limit + 1)
     indexed = [_range(row) for row in rows]
     rows = await connection.fetch(_TAILS, *columns, MAX_TAIL_RANGES + 1)
     tails = [(row["place"], one) for row in rows for one in _tail(row)]
-    listed = [*indexed[:most], *(one for place, one in tails if place <= MAX_TAIL_RANGES)]
-    unlisted = [*indexed[most:], *(one for place, one in tails if place > MAX_TAIL_RANGES)]
+    listed = [*indexed[:limit], *(one for place, one in tails if place <= MAX_TAIL_RANGES)]
+    unlisted = [*indexed[limit:], *(one for place, one in tails if place > MAX_TAIL_RANGES)]
     if sender is not None:
         rows = await connection.fetch(_SENT, sender, after.published_at, after.topic_id, after.seq, MAX_SENT + 1)
         sent = [_single(row["topic_id"], row["seq"], row["published_at"], row["bytes"]) for row in rows]

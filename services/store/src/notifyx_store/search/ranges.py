@@ -35,7 +35,7 @@ class Range(NamedTuple):
 
     @property
     def top(self) -> InboxCursor:
-        """The largest position that a notification in this range can have."""
+        """The maximum position that a notification in this range can have."""
         return InboxCursor(self.newest_at, self.topic_id, self.last_seq)
 
     @property
@@ -58,7 +58,7 @@ class Finding:
 class Reading:
     """The state of the page that follows ``after``: the ranges to read, newest first, and what they have held.
 
-    ``horizon`` is the largest position that may be in ranges which are not listed.
+    ``horizon`` is the maximum position that may be in ranges which are not listed.
     """
 
     after: InboxCursor

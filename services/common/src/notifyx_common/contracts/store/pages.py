@@ -28,7 +28,7 @@ MAX_SHARED_BYTES = 48 << 10
 """Bytes of the notifications of such a page."""
 
 _MAX_BYTES = MAX_SHARED * (MAX_SHARED_BYTES + (64 << 10))
-"""More than the pages of one request have, with how their users stand in each topic."""
+"""More than the pages of one request have, with the positions of their users in each topic."""
 
 _PAGES = b',"pages":['
 

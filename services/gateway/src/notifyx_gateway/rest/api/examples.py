@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 Schema = Mapping[str, Any]
 
-_SHAPES: Mapping[str, Any] = {
+_MODEL_EXAMPLES: Mapping[str, Any] = {
     "TokenRequest": {"grant_type": "password", "username": "you@example.com", "password": "correct horse battery"},
     "Profile": {"name": "Olga"},
     "NewApiKey": {"name": "ci", "scopes": ["publish"], "topics": ["deploys"]},
@@ -18,7 +18,7 @@ _SHAPES: Mapping[str, Any] = {
     "Acks": {"up_to": 42},
     "BatchItem": {"topic": "deploys", "title": "Version 7 is out"},
 }
-"""Examples of shapes whose fields depend on each other."""
+"""Examples of models whose fields depend on each other."""
 
 _TIME = "2027-01-01T12:00:00Z"
 
@@ -43,23 +43,23 @@ _EXAMPLES: Mapping[str, Any] = {
 """Values that tell more than a text of the right length."""
 
 
-def example(schema: Schema, shapes: Mapping[str, Schema], name: str = "") -> Any:
+def example(schema: Schema, models: Mapping[str, Schema], name: str = "") -> Any:
     """Return a value that ``schema`` accepts; of an object its required fields, or the first two where none is."""
     match schema:
         case {"$ref": str(reference)}:
-            shape = reference.rpartition("/")[2]
-            value = _SHAPES[shape] if shape in _SHAPES else example(shapes[shape], shapes, name)
+            model = reference.rpartition("/")[2]
+            value = _MODEL_EXAMPLES[model] if model in _MODEL_EXAMPLES else example(models[model], models, name)
         case {"anyOf": options} | {"oneOf": options}:
-            value = example(next(one for one in options if one.get("type") != "null"), shapes, name)
+            value = example(next(one for one in options if one.get("type") != "null"), models, name)
         case {"const": value}:
             pass
         case {"enum": [value, *_]}:
             pass
         case {"type": "object"}:
             known = schema.get("properties", {})
-            value = {field: example(known[field], shapes, field) for field in schema.get("required") or [*known][:2]}
+            value = {field: example(known[field], models, field) for field in schema.get("required") or [*known][:2]}
         case {"type": "array"}:
-            value = [example(schema.get("items", {}), shapes, name)]
+            value = [example(schema.get("items", {}), models, name)]
         case {"type": "string"}:
             value = _EXAMPLES.get(name) or (_TIME if schema.get("format") == "date-time" else "text")
         case {"type": "boolean"}:
@@ -73,10 +73,10 @@ def example(schema: Schema, shapes: Mapping[str, Schema], name: str = "") -> Any
 
 def curl(method: str, path: str, operation: Mapping[str, Any], spec: Mapping[str, Any], server: str) -> str:
     """Return a command line that calls the operation."""
-    shapes = spec["components"]["schemas"]
+    models = spec["components"]["schemas"]
     for parameter in operation.get("parameters", ()):
         if parameter["in"] == "path":
-            value = str(example(parameter["schema"], shapes, parameter["name"]))
+            value = str(example(parameter["schema"], models, parameter["name"]))
             path = path.replace(f"{{{parameter['name']}}}", quote(value, safe="@"))
     streams = any("text/event-stream" in one.get("content", {}) for one in operation["responses"].values())
     content = operation.get("requestBody", {}).get("content", {})
@@ -86,19 +86,19 @@ def curl(method: str, path: str, operation: Mapping[str, Any], spec: Mapping[str
     lines = [f"curl {'-sN' if streams else '-s'}{verb} {server}{path}"]
     if operation.get("security") != []:
         lines.append('-H "Authorization: Bearer $TOKEN"')
-    lines += list(_sent(content, shapes))
+    lines += list(_sent(content, models))
     return " \\\n  ".join(lines)
 
 
-def _sent(content: Mapping[str, Any], shapes: Mapping[str, Schema]) -> Iterator[str]:
+def _sent(content: Mapping[str, Any], models: Mapping[str, Schema]) -> Iterator[str]:
     if "application/json" in content:
         yield "-H 'Content-Type: application/json'"
-        value = example(content["application/json"]["schema"], shapes)
+        value = example(content["application/json"]["schema"], models)
         yield f"-d {shlex.quote(json.dumps(value))}"
     elif "application/x-www-form-urlencoded" in content:
-        value = example(content["application/x-www-form-urlencoded"]["schema"], shapes)
+        value = example(content["application/x-www-form-urlencoded"]["schema"], models)
         yield from (f"-d {shlex.quote(f'{name}={one}')}" for name, one in value.items())
     elif content:
         kind, first = next(iter(content.items()))
         yield f"-H 'Content-Type: {kind}'"
-        yield f"-d {shlex.quote(json.dumps(example(first['schema'], shapes)))}"
+        yield f"-d {shlex.quote(json.dumps(example(first['schema'], models)))}"

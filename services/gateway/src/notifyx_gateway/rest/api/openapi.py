@@ -127,7 +127,7 @@ RATE_LIMIT_HEADERS = {
     },
     "RateLimit": {
         "schema": {"type": "string"},
-        "description": "How the caller stands: how many more at once (r), and seconds until there is one more (t).",
+        "description": "What the caller has left: how many more at once (r), and seconds until there is one more (t).",
     },
 }
 """draft-ietf-httpapi-ratelimit-headers."""

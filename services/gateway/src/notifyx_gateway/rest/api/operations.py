@@ -87,8 +87,8 @@ class Operation:
     problem: type[models.Problem] = models.Problem
 
 
-def _text(pattern: str, longest: int) -> dict[str, Any]:
-    return {"type": "string", "pattern": pattern, "minLength": 1, "maxLength": longest}
+def _text(pattern: str, max_length: int) -> dict[str, Any]:
+    return {"type": "string", "pattern": pattern, "minLength": 1, "maxLength": max_length}
 
 
 _SEQ = {"type": "integer", "minimum": 0, "maximum": 2**53 - 1}
@@ -175,7 +175,7 @@ OPERATIONS: tuple[Operation, ...] = (
         {202: ("If it is an account's address, a mail is on its way.", "", None)}, (400, 409, 413, 415, 429, 503),
         {JSON: PasswordResetRequest}, public=True,
         description="The answer is the same whether there is such an account. The mail has a link to a page of the web "
-        "client, which sends its token to `complete`. A newer link replaces it. The wish is recorded before the "
+        "client, which sends its token to `complete`. A newer link replaces it. The request is recorded before the "
         "answer: the mail comes although a service crashes.",
     ),
     Operation(
@@ -413,12 +413,12 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         "POST", "/api/v1/topics/{name}/acks", "acknowledge", "Acknowledge", "Notifications",
-        {200: ("Where the caller stands.", JSON, models.Acked)}, (400, 403, 404, 409, 413, 415, 429, 503), {JSON: Acks},
+        {200: ("The caller's position.", JSON, models.Acked)}, (400, 403, 404, 409, 413, 415, 429, 503), {JSON: Acks},
         scope="read", parameters=(_NAME,),
     ),
     Operation(
         "POST", "/api/v1/topics/{name}/unacks", "unacknowledge", "Take acknowledgements back", "Notifications",
-        {200: ("Where the caller stands.", JSON, models.Acked)}, (400, 403, 404, 409, 413, 415, 429, 503),
+        {200: ("The caller's position.", JSON, models.Acked)}, (400, 403, 404, 409, 413, 415, 429, 503),
         {JSON: Unack}, scope="read", parameters=(_NAME,),
         description="`seqs` become unread again; or all that exist in (`after`, `up_to`] but `keep`, which takes an "
         "acknowledgement of everything back: `after` and `keep` are what `readAcks` said before it. No email is sent "

@@ -12,7 +12,7 @@ Schema = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Words of a type; ``link`` is the name of a shape that they name."""
+    """Words of a type; ``link`` is the name of a model that they name."""
 
     text: str
     link: str = ""
@@ -20,7 +20,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field of a shape."""
+    """One field of a model."""
 
     name: str
     parts: Sequence[Part]
@@ -79,8 +79,8 @@ def _text(schema: Schema) -> str:
     return f"text of {lengths} characters" if lengths else "text"
 
 
-def _between(schema: Schema, least: str, most: str) -> str:
-    low, high = schema.get(least), schema.get(most)
+def _between(schema: Schema, minimum: str, maximum: str) -> str:
+    low, high = schema.get(minimum), schema.get(maximum)
     if low is not None and high is not None:
         return f"{low:,}" if low == high else f"{low:,} to {high:,}"
     if high is not None:

@@ -40,7 +40,7 @@ def password_reset_routes(
     @blueprint.post("/password-resets")
     async def request_reset() -> Response:
         # No account is needed, so the limit comes before the work of reading. Nothing before the answer depends on
-        # whether there is such an account: auth records the wish, and who it is for is looked up later.
+        # whether there is such an account: auth records the request, and reads later whom it is for.
         await limits.mail_from(request_auth.address())
         wanted = await read_model(PasswordResetRequest, SMALL_BODY)
         await verification.require_email()

@@ -17,11 +17,11 @@ def registry_routes(registry: Registry) -> Blueprint:
     blueprint = Blueprint("registry", __name__)
 
     @handle(blueprint, RENEW_LEASE)
-    async def renew(wish: NodeLease) -> None:
-        if (wish.body.service, wish.body.instance) != (wish.service, wish.instance):
+    async def renew(request: NodeLease) -> None:
+        if (request.body.service, request.body.instance) != (request.service, request.instance):
             raise InvalidRequest("The path and the body name different nodes.")
-        _require_own(wish.service)
-        registry.put(wish.body)
+        _require_own(request.service)
+        registry.put(request.body)
 
     @handle(blueprint, END_LEASE)
     async def end(node: NodeKey) -> None:
