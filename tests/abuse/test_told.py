@@ -141,8 +141,8 @@ async def test_known_inboxes_need_no_auth_and_unknown_ones_are_refused_without_i
     assert (reply.status, asked) == (503, 1)
 
     forgetful = type(stack.gateway.recipients)(stack.gateway.users, stack.gateway.store, clock=stack.gateway.clock)
-    refused = await forgetful.refused(user("ada"), [f"user:{bob_id}", f"user:{eve_id}", "news"])
-    assert {topic: error.code for topic, error in refused.items()} == {f"user:{eve_id}": "unavailable"}
+    rejected = await forgetful.rejected(user("ada"), [f"user:{bob_id}", f"user:{eve_id}", "news"])
+    assert {topic: error.code for topic, error in rejected.items()} == {f"user:{eve_id}": "unavailable"}
 
 
 async def test_a_list_that_names_nobody_is_not_saved(stack: Stack) -> None:

@@ -42,8 +42,8 @@ async def test_who_is_signed_in_stays_so_while_auth_is_away(postgres: Cluster) -
         unknown = await stack.call("GET", "/topics/t", "nfx_abc_def")
         assert (unknown.status, unknown.headers["Retry-After"]) == (503, "1")
         signing_in = {"grant_type": "password", "username": "ada@example.com", "password": PASSWORD}
-        refused = await stack.call("POST", "/token", data=signing_in)
-        assert (refused.status, refused.data["error"]) == (503, "temporarily_unavailable")
+        rejected = await stack.call("POST", "/token", data=signing_in)
+        assert (rejected.status, rejected.data["error"]) == (503, "temporarily_unavailable")
         await stack.ok("PUT", "/topics/t/subscription", ada)
         assert [one["name"] for one in (await stack.ok("GET", "/topics/t/subscribers", ada))["items"]] == [None]
         stack.lease("auth", stack.auth_url)

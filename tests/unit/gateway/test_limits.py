@@ -53,9 +53,9 @@ async def test_an_api_key_has_a_limit_of_its_own_and_5000_publishes_a_second_nev
     assert counted._publishes._bucket.interval <= 1 / 5000
     while counted.publish_wait(key) < 1:
         pass
-    with pytest.raises(RateLimited) as refused:
+    with pytest.raises(RateLimited) as rejected:
         await counted.publish(key, "t")
-    assert (refused.value.retry_after or 0) > 0.9
+    assert (rejected.value.retry_after or 0) > 0.9
 
 
 async def test_topics_are_limited_by_user_and_not_for_services() -> None:
@@ -63,10 +63,10 @@ async def test_topics_are_limited_by_user_and_not_for_services() -> None:
     for principal in (VERIFIED, UNVERIFIED):
         for _ in range(2):
             await counted.create_topic(principal)
-        with pytest.raises(RateLimited) as refused:
+        with pytest.raises(RateLimited) as rejected:
             await counted.create_topic(principal)
-        assert refused.value.quota is not None
-        assert refused.value.quota.name == "topics"
+        assert rejected.value.quota is not None
+        assert rejected.value.quota.name == "topics"
     for _ in range(5):
         await counted.create_topic(ADMINS_KEY)
         await counted.create_topic(WORKLOAD)

@@ -36,6 +36,6 @@ def laughs(first: str, following: str) -> str:
     ids=["date", "int", "bool", "timestamp", "depth", "aliases", "long aliases", "merge keys", "endless"],
 )
 def test_a_value_that_cannot_be_made_is_refused(text: str, sentence: str) -> None:
-    with pytest.raises(InvalidFile) as refused:
+    with pytest.raises(InvalidFile) as rejected:
         list(read_documents("topics.yaml", text))
-    assert refused.value.reason == sentence
+    assert rejected.value.reason == sentence

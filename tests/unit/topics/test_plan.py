@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from notifyx_common.contracts.store.topics import Topic
 from notifyx_topics.consent import Consent, NameRules
-from notifyx_topics.plan import Action, Delete, Put, Refusal, Reject, Release, plan_topics
+from notifyx_topics.plan import Action, Delete, Put, Reject, Rejection, Release, plan_topics
 from notifyx_topics.resource import InvalidResource, Resource, TopicSpec, parse
 from notifyx_topics.settings import EmailPolicy, Retention
 
@@ -139,21 +139,21 @@ def test_a_resource_that_comes_back_has_its_topic_again() -> None:
 def test_names_that_are_bound_pass_to_their_namespace() -> None:
     rules = NameRules({"shop": ["dep*"]})
     taken = resource(namespace="tenant", age=0)
-    refusal = {taken.reference: Refusal("NameNotAllowed", "No.")}
-    kept = plan_topics([taken], [topic_of(taken)], refused=refusal, consent=Consent(rules))
+    rejection = {taken.reference: Rejection("NameNotAllowed", "No.")}
+    kept = plan_topics([taken], [topic_of(taken)], rejected=rejection, consent=Consent(rules))
     assert causes(kept) == ["NameNotAllowed"], "nobody else wants it: it stays as it is"
     entitled = resource(namespace="shop", age=9)
-    moved = plan_topics([taken, entitled], [topic_of(taken)], refused=refusal, consent=Consent(rules))
+    moved = plan_topics([taken, entitled], [topic_of(taken)], rejected=rejection, consent=Consent(rules))
     assert causes(moved) == ["NameNotAllowed", "Release", "handover"]
 
 
 def test_a_refused_resource_keeps_its_topic_as_it_is() -> None:
     wanted = resource(title="New")
-    refusal = {"a/deploys": Refusal("QuotaExceeded", "Too many.")}
-    (action,) = plan_topics([wanted], [topic_of(wanted, title="Old")], refused=refusal)
+    rejection = {"a/deploys": Rejection("QuotaExceeded", "Too many.")}
+    (action,) = plan_topics([wanted], [topic_of(wanted, title="Old")], rejected=rejection)
     assert isinstance(action, Reject)
     assert (action.cause, action.reason) == ("QuotaExceeded", "Too many.")
-    assert causes(plan_topics([wanted], [], refused=refusal)) == ["QuotaExceeded"]
+    assert causes(plan_topics([wanted], [], rejected=rejection)) == ["QuotaExceeded"]
 
 
 def test_a_topic_of_the_platform_is_nobody_elses() -> None:
@@ -349,5 +349,5 @@ def test_a_wrong_document_is_refused_by_its_field(change: dict[str, Any], words:
 
 def test_a_resource_without_a_time_is_the_youngest() -> None:
     timeless = replace(resource(namespace="a"), created=None)
-    (refused,) = [a for a in plan_topics([timeless, resource(namespace="z", age=9)], []) if isinstance(a, Reject)]
-    assert refused.resource is timeless
+    (rejected,) = [a for a in plan_topics([timeless, resource(namespace="z", age=9)], []) if isinstance(a, Reject)]
+    assert rejected.resource is timeless

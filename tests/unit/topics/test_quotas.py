@@ -24,17 +24,17 @@ def demand(connections: int = 0, publishes: int = 0) -> DemandSpec:
 def test_a_namespace_has_as_many_topics_as_its_quota() -> None:
     quotas = Quotas(namespace=NamespaceQuota(topics=2), namespaces={"web": NamespaceQuota(connections=5)})
     found = [resource("young"), resource("old", age=9), resource("older", age=10), resource("a", "web")]
-    refused = over_topic_quota(found, quotas)
-    assert refused.keys() == {"shop/young"}
-    assert refused["shop/young"].cause == "QuotaExceeded"
-    assert refused["shop/young"].reason == (
+    rejected = over_topic_quota(found, quotas)
+    assert rejected.keys() == {"shop/young"}
+    assert rejected["shop/young"].cause == "QuotaExceeded"
+    assert rejected["shop/young"].reason == (
         "The namespace shop has 3 NotifyxTopics; its quota is 2 (operator.quotas.namespace.topics of the chart), "
         "which its oldest have."
     )
     own = Quotas(namespaces={"shop": NamespaceQuota(topics=0)})
-    refused = over_topic_quota(found, own)
-    assert refused.keys() == {"shop/young", "shop/old", "shop/older"}
-    assert "operator.quotas.namespaces.shop.topics" in refused["shop/old"].reason
+    rejected = over_topic_quota(found, own)
+    assert rejected.keys() == {"shop/young", "shop/old", "shop/older"}
+    assert "operator.quotas.namespaces.shop.topics" in rejected["shop/old"].reason
     assert over_topic_quota(found, Quotas()) == {}
 
 

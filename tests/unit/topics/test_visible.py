@@ -23,9 +23,9 @@ SEEN = ["a", ".", "\u200ba", "e\u0301", "\u0645", "\u4e2d", "\u2600\ufe0f", " " 
 def test_a_text_of_unseen_characters_is_refused(text: str) -> None:
     assert not is_visible(text)
     for notification in (NewNotification(title=text[:200]), NewNotification(body=text), NewNotification()):
-        with pytest.raises(InvalidRequest) as refused:
+        with pytest.raises(InvalidRequest) as rejected:
             require_content(notification)
-        assert refused.value.code == "empty_notification"
+        assert rejected.value.code == "empty_notification"
     require_content(NewNotification(title=text[:200], data={"a": 1}))
     require_content(NewNotification(title=text[:200], body="seen"))
 

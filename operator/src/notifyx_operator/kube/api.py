@@ -36,7 +36,7 @@ class ClusterUnavailable(Unavailable):
 class ClusterRejected(NotifyxError):
     """The Kubernetes API rejected a call; ``status`` is the HTTP status."""
 
-    code = "cluster_refused"
+    code = "cluster_rejected"
 
     def __init__(self, reason: str, status: int) -> None:
         super().__init__(reason)
@@ -159,7 +159,7 @@ class KubernetesApi:
                 method, path, params=parameters, data=None if body is None else orjson.dumps(body), headers=headers
             ) as response:
                 if response.status >= 400:
-                    raise _refusal(method, path, response)
+                    raise _rejection(method, path, response)
                 yield response
         except (aiohttp.ClientError, OSError):
             # A new session reads certificates anew, and uses no broken connection again.
@@ -184,7 +184,7 @@ def _session(credentials: Credentials) -> aiohttp.ClientSession:
     )
 
 
-def _refusal(method: str, path: str, response: aiohttp.ClientResponse) -> NotifyxError:
+def _rejection(method: str, path: str, response: aiohttp.ClientResponse) -> NotifyxError:
     status, reason = response.status, response.reason
     if status == 429 or status >= 500:
         return ClusterUnavailable(f"The Kubernetes API does not answer ({status} {reason}).")

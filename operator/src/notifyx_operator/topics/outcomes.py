@@ -20,7 +20,7 @@ def outcomes_of(
 
     ``failure``: why the store could not be read, if it could not.
     """
-    refused = {one.action.resource.reference: one.action for one in applied if isinstance(one.action, Reject)}
+    rejected = {one.action.resource.reference: one.action for one in applied if isinstance(one.action, Reject)}
     failed: dict[str, NotifyxError] = {}
     for one in applied:
         if one.error is not None:
@@ -31,9 +31,9 @@ def outcomes_of(
             continue
         if claim.resource is None:
             outcomes.append(ReconcileOutcome(claim, "Invalid", claim.problem))
-        elif claim.reference in refused:
-            refusal = refused[claim.reference]
-            outcomes.append(ReconcileOutcome(claim, refusal.cause, refusal.reason))
+        elif claim.reference in rejected:
+            rejection = rejected[claim.reference]
+            outcomes.append(ReconcileOutcome(claim, rejection.cause, rejection.reason))
         elif (error := failure or failed.get(claim.name)) is not None:
             outcomes.append(ReconcileOutcome(claim, _state(error), error.reason))
         else:

@@ -29,7 +29,7 @@ from notifyx_common.principal import system_principal
 from notifyx_common.topics import AppliedAction, StoreCalls, apply, observe
 from notifyx_operator.kube.cluster import TOPICS, Cluster
 from notifyx_operator.settings import OperatorSettings
-from notifyx_operator.topics.admission import refusals
+from notifyx_operator.topics.admission import rejections
 from notifyx_operator.topics.claims import Claim, read_claim
 from notifyx_operator.topics.deletion import DeletionTimeouts, RetryLater, after_failure
 from notifyx_operator.topics.demand import Demands
@@ -43,7 +43,7 @@ from notifyx_operator.topics.status import (
 )
 from notifyx_operator.topics.status_writer import StatusWriter
 from notifyx_topics.consent import Consent, NameRules
-from notifyx_topics.plan import Refusal, plan_topics
+from notifyx_topics.plan import Rejection, plan_topics
 from notifyx_topics.resource import Resource
 
 log = get_logger(__name__)
@@ -213,14 +213,14 @@ class Reconciler:
         only = next(iter(names)) if names is not None and len(names) == 1 and not self._quotas.counts_topics else None
         managing = self._manages()
         claims = [read_claim(document) for document in await self._cluster.topics(only)] if managing else []
-        refused = refusals(_desired(claims), self._rules, self._quotas)
+        rejected = rejections(_desired(claims), self._rules, self._quotas)
         if names is not None:
             claims = [claim for claim in claims if claim.name in names]
         applied: list[AppliedAction] = []
         if failure is None:
             try:
                 namespaces = (self._settings.namespaces or None) if managing else ()
-                applied = await self._apply_plan(claims, observed, refused, names, namespaces)
+                applied = await self._apply_plan(claims, observed, rejected, names, namespaces)
             except NotifyxError as error:
                 failure = error
         states = outcomes_of(claims, applied, failure)
@@ -257,7 +257,7 @@ class Reconciler:
         self,
         claims: Sequence[Claim],
         observed: Sequence[Topic],
-        refused: Mapping[str, Refusal],
+        rejected: Mapping[str, Rejection],
         names: frozenset[str] | None,
         namespaces: Collection[str] | None,
     ) -> list[AppliedAction]:
@@ -272,7 +272,7 @@ class Reconciler:
             # Without the finalizer a resource can vanish at any instant, leaving a topic without an owner.
             held=[claim.reference for claim in staying if claim.resource is None or not claim.has_finalizer],
             namespaces=namespaces,
-            refused=refused,
+            rejected=rejected,
             consent=Consent(self._rules, released_by, everyone=self._settings.adoption == "always"),
             own=[resource for resource in self._own if names is None or resource.name in names],
         )

@@ -119,7 +119,7 @@ def _with_exact_integers(raw: bytes) -> Any:
 def parse_model(kind: type[M], value: Any) -> M:
     """Return decoded JSON as a ``kind``. Raises :class:`InvalidRequest`, which lists the first wrong fields."""
     if isinstance(value, dict) and len(value) > len(kind.model_fields) + MAX_LISTED:
-        _refuse_unknown(kind, value)
+        _reject_unknown(kind, value)
     return _validated(lambda raw: kind.model_validate_json(raw, strict=True), value)
 
 
@@ -130,10 +130,10 @@ def parse_as(adapter: TypeAdapter[T], value: Any) -> T:
 
 def invalid_request(error: ValidationError) -> InvalidRequest:
     """Return pydantic's error as an :class:`InvalidRequest`, without the input."""
-    return _refusal(_wrong(error))
+    return _rejection(_wrong(error))
 
 
-def _refuse_unknown(kind: type[BaseModel], value: dict[str, Any]) -> None:
+def _reject_unknown(kind: type[BaseModel], value: dict[str, Any]) -> None:
     """Raise :class:`InvalidRequest` if ``kind`` takes no fields beyond its own; ``value`` has many of them."""
     if kind.model_config.get("extra") != "forbid":
         return
@@ -153,7 +153,7 @@ def _wrong(error: ValidationError) -> list[ErrorDetails]:
     return error.errors(include_input=False, include_url=False)
 
 
-def _refusal(wrong: Sequence[ErrorDetails]) -> InvalidRequest:
+def _rejection(wrong: Sequence[ErrorDetails]) -> InvalidRequest:
     return _invalid([FieldError(field=_field(item["loc"]), reason=reason(item, WORDS)) for item in wrong[:MAX_LISTED]])
 
 
@@ -182,7 +182,7 @@ def _validated(validate: Callable[[bytes], T], value: Any) -> T:
         wrong = _wrong(error)
     corrected = _with_integers(raw, wrong)
     if corrected is None:
-        raise _refusal(wrong)
+        raise _rejection(wrong)
     try:
         return validate(corrected)
     except ValidationError as error:

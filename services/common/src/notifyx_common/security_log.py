@@ -140,7 +140,7 @@ class SecurityLog:
             reason=reason[:MAX_TEXT],
         )
 
-    def record_refusal(
+    def record_rejection(
         self, error: NotifyxError, *, actor: str = "", credential: str = "", subject: str = "", address: str = ""
     ) -> None:
         """Record that a request was refused with ``error``, unless it was for another reason than rights and limits."""

@@ -81,7 +81,7 @@ RejectCause = Literal["Conflict", "NotConsented", "NameNotAllowed", "QuotaExceed
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class Rejection:
     """Why a resource may have no topic, whatever the state of the topic."""
 
     cause: RejectCause
@@ -108,7 +108,7 @@ def plan_topics(
     ended: Collection[Resource] = (),
     held: Collection[str] = (),
     namespaces: Collection[str] | None = None,
-    refused: Mapping[str, Refusal] | None = None,
+    rejected: Mapping[str, Rejection] | None = None,
     consent: Consent | None = None,
     own: Collection[Resource] = (),
 ) -> list[Action]:
@@ -120,7 +120,7 @@ def plan_topics(
     ``ended`` are resources that are being deleted: their policy decides. A topic whose resource no longer exists is
     released, never deleted, because no policy allows the loss of its data. ``held`` are references of resources that
     exist but are invalid: the topic of such a resource stays unchanged until the resource is corrected. So does that of
-    a resource that is ``refused``, by reference. ``namespaces`` limits releases and deletions to resources of those
+    a resource that is ``rejected``, by reference. ``namespaces`` limits releases and deletions to resources of those
     namespaces (``None``: all). ``own`` are topics of the platform itself, which no resource may have.
     """
     claims: dict[str, list[Resource]] = {resource.name: [] for resource in own}
@@ -131,7 +131,7 @@ def plan_topics(
         leaving={resource.reference: resource for resource in ended},
         held=held,
         namespaces=namespaces,
-        refused=refused or {},
+        rejected=rejected or {},
         consent=consent or Consent(),
     )
     owned = {resource.name: resource for resource in own}
@@ -156,7 +156,7 @@ class _Names:
     leaving: Mapping[str, Resource]
     held: Collection[str]
     namespaces: Collection[str] | None
-    refused: Mapping[str, Refusal]
+    rejected: Mapping[str, Rejection]
     consent: Consent
 
     def plan_claims(self, name: str, claimants: Sequence[Resource], topic: Topic | None) -> list[Action]:
@@ -164,11 +164,11 @@ class _Names:
         actions: list[Action] = []
         candidates: list[Resource] = []
         for one in claimants:
-            refusal = self.refused.get(one.reference)
-            if refusal is None:
+            rejection = self.rejected.get(one.reference)
+            if rejection is None:
                 candidates.append(one)
             else:
-                actions.append(Reject(name, one, refusal.reason, refusal.cause))
+                actions.append(Reject(name, one, rejection.reason, rejection.cause))
         if topic is None:
             return actions + _give(candidates[0], candidates, topic) if candidates else actions
         if (has_it := next((one for one in candidates if one.reference == topic.resource), None)) is not None:
@@ -200,7 +200,7 @@ class _Names:
         namespace = namespace_of(owner)
         entitled = [one for one in candidates if self.consent.is_overruled(name, namespace, one.namespace)]
         if entitled:
-            return _hand_over(entitled[0], candidates, topic, owner)
+            return _transfer(entitled[0], candidates, topic, owner)
         reason = f"The topic '{name}' belongs to {owner}, which keeps it until its mistake is corrected."
         return [Reject(name, one, reason) for one in candidates]
 
@@ -216,7 +216,7 @@ class _Names:
                 if self.consent.is_given_by_resource(name, successors, last.namespace, one.namespace)
             ]
             if chosen:
-                return _hand_over(chosen[0], candidates, topic, owner)
+                return _transfer(chosen[0], candidates, topic, owner)
         actions = self.settle(topic)
         if actions and isinstance(actions[0], Delete):
             return actions + _give(candidates[0], candidates, None) if candidates else actions
@@ -224,7 +224,7 @@ class _Names:
         consent = self.consent if owner is None else replace(self.consent, origins={name: owner})
         consented = [one for one in candidates if consent.is_given(name, topic.creators, one.namespace)]
         if consented and owner is not None:
-            return _hand_over(consented[0], candidates, topic, owner)
+            return _transfer(consented[0], candidates, topic, owner)
         if consented:
             return actions + _give(consented[0], candidates, topic)
         return actions + [Reject(name, one, _not_consented(one, owner), "NotConsented") for one in candidates]
@@ -243,7 +243,7 @@ def _give(winner: Resource, candidates: Sequence[Resource], topic: Topic | None)
     return _losers(winner, candidates) + _bring_in_line(winner, topic)
 
 
-def _hand_over(winner: Resource, candidates: Sequence[Resource], topic: Topic, owner: str) -> list[Action]:
+def _transfer(winner: Resource, candidates: Sequence[Resource], topic: Topic, owner: str) -> list[Action]:
     reason = f"The topic passes from {owner} to {winner.reference}."
     put = Put(topic.name, winner.to_store(), reason, "handover")
     return [*_losers(winner, candidates), Release(topic.name, reason), put]
@@ -277,7 +277,7 @@ def _take(resource: Resource, topic: Topic | None) -> list[Action]:
     """Bring a topic of the platform in line, whoever has it."""
     if topic is None or topic.resource in (None, resource.reference):
         return _bring_in_line(resource, topic)
-    return _hand_over(resource, (), topic, str(topic.resource))
+    return _transfer(resource, (), topic, str(topic.resource))
 
 
 def _not_consented(resource: Resource, owner: str | None) -> str:

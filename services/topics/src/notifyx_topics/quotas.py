@@ -12,7 +12,7 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from notifyx_topics.plan import Refusal
+from notifyx_topics.plan import Rejection
 from notifyx_topics.resource import DemandSpec, Resource
 
 _UNITS: Final[Mapping[str, str]] = {
@@ -60,12 +60,12 @@ class Quotas(BaseModel):
         return any(quota.topics is not None for quota in (self.namespace, *self.namespaces.values()))
 
 
-def over_topic_quota(resources: Iterable[Resource], quotas: Quotas) -> dict[str, Refusal]:
+def over_topic_quota(resources: Iterable[Resource], quotas: Quotas) -> dict[str, Rejection]:
     """Return the resources beyond the number that their namespace may have, by reference: the youngest."""
     by_namespace: dict[str, list[Resource]] = {}
     for resource in resources:
         by_namespace.setdefault(resource.namespace, []).append(resource)
-    refused: dict[str, Refusal] = {}
+    rejected: dict[str, Rejection] = {}
     for namespace, found in by_namespace.items():
         limit = quotas.of(namespace).topics
         if limit is None or len(found) <= limit:
@@ -75,8 +75,8 @@ def over_topic_quota(resources: Iterable[Resource], quotas: Quotas) -> dict[str,
             f"({_value('namespace', namespace, quotas)}.topics of the chart), which its oldest have."
         )
         found.sort(key=lambda one: (one.created is None, one.created, one.name))
-        refused |= {one.reference: Refusal("QuotaExceeded", reason) for one in found[limit:]}
-    return refused
+        rejected |= {one.reference: Rejection("QuotaExceeded", reason) for one in found[limit:]}
+    return rejected
 
 
 def counted_demand(demand: DemandSpec, quota: DemandQuota) -> DemandSpec:

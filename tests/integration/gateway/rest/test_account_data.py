@@ -68,8 +68,8 @@ async def test_subscribers_of_a_deleted_topic_are_told_and_the_rest_stays_withou
         await adas.until(lambda channel: any(event == "topic_deleted" for event, _ in channel.events))
         assert (await stack.call("GET", "/topics/adas", bob)).status == 404
         for inbox in (f"/users/{ada_id}", f"/topics/user:{ada_id}"):
-            refused = await stack.call("POST", f"{inbox}/notifications", bob, json={"title": "Hello?"})
-            assert (refused.status, refused.code) == (404, "user_not_found")
+            rejected = await stack.call("POST", f"{inbox}/notifications", bob, json={"title": "Hello?"})
+            assert (rejected.status, rejected.code) == (404, "user_not_found")
         await pass_time(stack)
         stack.gateway.departure_worker.wake()
 
@@ -89,8 +89,8 @@ async def test_subscribers_of_a_deleted_topic_are_told_and_the_rest_stays_withou
         )
         await stack.ok("POST", f"/topics/user:{bob_id}/acks", bob, json={"seqs": [messages["items"][0]["seq"]]})
         assert [one["unread"] for one in (await stack.ok("GET", "/me/threads", bob))["items"]] == [0]
-        refused = await stack.call("POST", "/users/deleted/notifications", bob, json={"title": "Hello?"})
-        assert (refused.status, refused.code) == (404, "user_not_found")
+        rejected = await stack.call("POST", "/users/deleted/notifications", bob, json={"title": "Hello?"})
+        assert (rejected.status, rejected.code) == (404, "user_not_found")
 
         async def forgotten() -> bool:
             again = await client.channel("topic:bobs", since=1)
@@ -111,8 +111,8 @@ async def test_a_deletion_is_refused_in_words(stack: Stack) -> None:
         (ada, {"topics": {"give_to": 3}}, 400, "validation_failed"),
         (key, {}, 403, "user_required"),
     ):
-        refused = await stack.call("DELETE", "/me", who, json={**body, **change})
-        assert (refused.status, refused.code) == (status, code), refused.data
+        rejected = await stack.call("DELETE", "/me", who, json={**body, **change})
+        assert (rejected.status, rejected.code) == (status, code), rejected.data
     for topics in (
         "burn",
         None,

@@ -238,8 +238,8 @@ async def test_who_gets_no_mail_because_too_many_wait_is_told(
         ("PUT", "/me/email", wish),
         ("POST", "/users", again),
     ):
-        refused = await stack.call(method, path, ada, json=body)
-        assert (refused.status, refused.code, refused.headers["Retry-After"]) == (429, "too_many_mails", "60"), path
+        rejected = await stack.call(method, path, ada, json=body)
+        assert (rejected.status, rejected.code, rejected.headers["Retry-After"]) == (429, "too_many_mails", "60"), path
     made = await stack.ok("POST", "/users", json={**again, "email": "bob@example.com"})
     assert (made["mail"], "account page" in made["mail_detail"]) == ("unknown", True), "the account works without it"
     form = {"token": proof, "new_password": NEW}

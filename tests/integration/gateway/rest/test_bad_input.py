@@ -212,8 +212,8 @@ async def test_answers_are_strict_with_browsers_and_open_to_allowed_origins_only
         assert preflight.status == 204
         assert preflight.headers["Access-Control-Allow-Origin"] == "https://app.example.com"
         assert "Authorization" in preflight.headers["Access-Control-Allow-Headers"]
-        refused = await stack.call("OPTIONS", "/topics", headers={**asked, "Origin": "null"})
-        assert "Access-Control-Allow-Origin" not in refused.headers
+        rejected = await stack.call("OPTIONS", "/topics", headers={**asked, "Origin": "null"})
+        assert "Access-Control-Allow-Origin" not in rejected.headers
 
 
 async def raw_call(stack: Stack, method: str, target: str, token: str, body: Any) -> tuple[int, str, bytes]:

@@ -130,10 +130,10 @@ async def test_a_new_address_is_proved_first_and_the_old_one_is_told(stack: Stac
     box.rcpt[ADA] = "550 5.1.1 no such user"
     await stack.ok("POST", "/topics/t/notifications", ada, json={"title": "held"})
 
-    async def refused() -> bool:
+    async def rejected() -> bool:
         return bool((await stack.ok("GET", "/me/email", ada))["state"] != "on")
 
-    await until(refused, "the old address is refused")
+    await until(rejected, "the old address is refused")
     box.rcpt.clear()
     nothing = {"email": None, "expires_at": None}
     assert await stack.ok("GET", "/me/email/change", ada) == nothing

@@ -275,10 +275,10 @@ async def test_refresh_tokens_rotate_and_a_revoked_session_is_over(stack: Stack)
     )
     assert second["refresh_token"] != first["refresh_token"]
     assert (await stack.call("POST", "/token/revoke", data={"token": second["refresh_token"]})).status == 204
-    refused = await stack.call(
+    rejected = await stack.call(
         "POST", "/token", data={"grant_type": "refresh_token", "refresh_token": second["refresh_token"]}
     )
-    assert (refused.status, refused.data["error"], refused.code) == (400, "invalid_grant", "invalid_grant")
+    assert (rejected.status, rejected.data["error"], rejected.code) == (400, "invalid_grant", "invalid_grant")
     wrong = await stack.call("POST", "/token", data={**form, "password": "wrong wrong"})
     assert (wrong.status, wrong.data["error"]) == (400, "invalid_grant")
     assert "error_description" in wrong.data

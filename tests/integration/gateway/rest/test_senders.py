@@ -68,9 +68,9 @@ async def test_two_alertmanagers_repeat_themselves_and_each_state_is_told_once(s
 
     await stack.ok("PATCH", "/topics/t", ada, json={"paused": True})
     resolved["alerts"][1] |= {"status": "resolved", "endsAt": "2026-11-20T09:00:00Z"}
-    refused = await stack.call("POST", hook, ada, json=resolved)
-    assert (refused.status, refused.code) == (409, "topic_paused"), "200 would be for both alerts"
-    assert [item["status"] for item in refused.data["items"]] == [201, 409]
+    rejected = await stack.call("POST", hook, ada, json=resolved)
+    assert (rejected.status, rejected.code) == (409, "topic_paused"), "200 would be for both alerts"
+    assert [item["status"] for item in rejected.data["items"]] == [201, 409]
     await stack.ok("PATCH", "/topics/t", ada, json={"paused": False})
     await stack.ok("POST", hook, ada, json=resolved)
     assert (await titles(stack))[3:] == ["Resolved: NewOne on node-e5e"]
@@ -130,9 +130,9 @@ async def test_every_kind_is_received_and_a_bad_part_is_named_beside_what_was_ac
             413,
         ),
     ):
-        refused = await stack.call("POST", f"/topics/t/hooks/{kind}", ada, **options)
-        assert refused.status == status, (kind, refused.raw)
-        assert refused.data["detail"].endswith("."), refused.raw
+        rejected = await stack.call("POST", f"/topics/t/hooks/{kind}", ada, **options)
+        assert rejected.status == status, (kind, rejected.raw)
+        assert rejected.data["detail"].endswith("."), rejected.raw
     assert (await stack.call("POST", "/topics/none/hooks/grafana", ada, json=case("grafana-webhook"))).status == 404
     assert (await stack.call("POST", "/topics/t/hooks/grafana", json=case("grafana-webhook"))).status == 401
     assert await titles(stack) == told

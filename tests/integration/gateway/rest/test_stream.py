@@ -100,8 +100,8 @@ async def test_the_platform_counts_who_listens(stack: Stack) -> None:
     async with asyncio.timeout(PATIENCE):
         while await listening() != {}:
             await asyncio.sleep(0.02)
-    refused = await stack.call(CONNECTIONS.method, CONNECTIONS.path, ada)
-    assert refused.status == 401
+    rejected = await stack.call(CONNECTIONS.method, CONNECTIONS.path, ada)
+    assert rejected.status == 401
 
 
 async def test_the_platform_asks_which_users_do_not_exist(stack: Stack) -> None:

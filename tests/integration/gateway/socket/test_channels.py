@@ -248,10 +248,10 @@ async def test_create_topic_and_history(gateway: Gateway, memory: MemoryStore) -
 async def test_refused_messages_are_answered(gateway: Gateway, event: str, payload: object, code: str) -> None:
     async with PhoenixClient(gateway.url, "user.ann") as ann:
         channel = await ann.channel("topic:news")
-        with pytest.raises(Refused) as refused:
+        with pytest.raises(Refused) as rejected:
             await channel.push(event, payload)  # type: ignore[arg-type]
-        assert refused.value.response["code"] == code
-        assert refused.value.response["reason"]
+        assert rejected.value.response["code"] == code
+        assert rejected.value.response["reason"]
         assert (await channel.push("publish", {"body": "still there"}))["seq"] == 1
 
 
@@ -272,10 +272,10 @@ async def test_refused_joins_are_answered(
 ) -> None:
     memory.topic("secret").restrict()
     async with PhoenixClient(gateway.url, "user.ann") as ann:
-        with pytest.raises(Refused) as refused:
+        with pytest.raises(Refused) as rejected:
             await ann.channel(topic, **params)
-        assert refused.value.response["code"] == code
-        assert reason is None or refused.value.response["reason"] == reason
+        assert rejected.value.response["code"] == code
+        assert reason is None or rejected.value.response["reason"] == reason
 
 
 async def test_a_refusal_costs_only_its_own_caller(gateway: Gateway, memory: MemoryStore) -> None:

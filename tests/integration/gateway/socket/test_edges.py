@@ -195,8 +195,8 @@ async def test_too_many_channels(gateway: Gateway, memory: MemoryStore) -> None:
             memory.topic(f"t{number}")
             raw.message(str(number), str(number), f"topic:t{number}", "phx_join", {})
         answers = [await raw.reply() for _ in range(4)]
-        refused = [answer for answer in answers if answer[4]["status"] == "error"]
-        assert [answer[4]["response"]["reason"] for answer in refused] == ["too many channels joined"]
+        rejected = [answer for answer in answers if answer[4]["status"] == "error"]
+        assert [answer[4]["response"]["reason"] for answer in rejected] == ["too many channels joined"]
 
 
 async def test_an_idle_connection_is_closed(gateway: Gateway) -> None:

@@ -110,8 +110,8 @@ async def test_a_service_account_publishes_where_it_may(stack: Stack, reviewer: 
     reviewer.known[shown] = (TILL, ["notifyx"])
     published = await stack.ok("POST", "/topics/sales/notifications", shown, json={"title": "sold"})
     assert published["seq"] == 1
-    refused = await stack.call("POST", "/topics/other/notifications", shown, json={"title": "sold"})
-    assert (refused.status, refused.code) == (403, "not_a_publisher")
+    rejected = await stack.call("POST", "/topics/other/notifications", shown, json={"title": "sold"})
+    assert (rejected.status, rejected.code) == (403, "not_a_publisher")
     (read,) = (await stack.ok("GET", "/topics/sales/notifications", ada))["items"]
     assert read["publisher"] == {"id": TILL, "name": "shop/till"}
 
@@ -156,10 +156,10 @@ async def test_waiting_reviews_are_bounded(accounts: ServiceAccounts, reviewer: 
     reviewer.go_on.clear()
     waiting = [asyncio.create_task(accounts.authenticate(token(jti=str(number)))) for number in range(110)]
     async with asyncio.timeout(PATIENCE):
-        while len(refused := [one for one in waiting if one.done()]) < 6:
+        while len(rejected := [one for one in waiting if one.done()]) < 6:
             await asyncio.sleep(0.01)
-    assert {str(one.exception()) for one in refused} == {"Too many tokens of ServiceAccounts wait to be reviewed."}
-    assert (len(refused), reviewer.asked) == (6, 4)
+    assert {str(one.exception()) for one in rejected} == {"Too many tokens of ServiceAccounts wait to be reviewed."}
+    assert (len(rejected), reviewer.asked) == (6, 4)
     reviewer.go_on.set()
     assert all(
         isinstance(one, Unauthenticated | Unavailable) for one in await asyncio.gather(*waiting, return_exceptions=True)

@@ -128,9 +128,9 @@ def test_one_bad_alert_never_stops_the_rest_and_alerts_left_out_are_told() -> No
 @pytest.mark.parametrize(("kind", "sender"), [("alertmanager", "Alertmanager"), ("grafana", "Grafana")])
 @pytest.mark.parametrize("payload", [{}, {"alerts": {}}, [], {"object_kind": "push"}])
 def test_what_another_sent_is_refused_as_not_of_this_sender(kind: str, sender: str, payload: object) -> None:
-    with pytest.raises(InvalidRequest) as refused:
+    with pytest.raises(InvalidRequest) as rejected:
         kind_of(kind).read(Delivery(payload))
-    assert refused.value.reason == f"This is no webhook of {sender}: it has no list 'alerts'."
+    assert rejected.value.reason == f"This is no webhook of {sender}: it has no list 'alerts'."
 
 
 @pytest.mark.parametrize(("kind", "version"), [("alertmanager", "4"), ("grafana", "1")])
@@ -141,9 +141,9 @@ def test_too_many_alerts_are_refused_before_anything_is_built_of_one(kind: str, 
 
     payload = {"version": version, "alerts": [Untouched(labels={"n": "1"})] * (MAX_PARTS + 1), "truncatedAlerts": 1}
     for each in ("alert", "group"):
-        with pytest.raises(TooLarge, match="1000 alerts; set Alertmanager's max_alerts") as refused:
+        with pytest.raises(TooLarge, match="1000 alerts; set Alertmanager's max_alerts") as rejected:
             kind_of(kind).read(Delivery(payload, each=each))
-        assert refused.value.code == "too_many_alerts"
+        assert rejected.value.code == "too_many_alerts"
     assert len(kind_of(kind).read(Delivery({**payload, "alerts": [1] * MAX_PARTS, "truncatedAlerts": 0}))) == MAX_PARTS
     for wrong in (True, -1, 2**70, "7", 7.5):
         assert len(kind_of(kind).read(Delivery({"alerts": [1], "truncatedAlerts": wrong}))) == 1
@@ -260,9 +260,9 @@ def test_a_foreign_body_is_refused_with_a_sentence_by_every_kind() -> None:
         for payload in FOREIGN:
             if name == "standard" and payload:
                 continue  # any object may be one
-            with pytest.raises(InvalidRequest) as refused:
+            with pytest.raises(InvalidRequest) as rejected:
                 kind.read(Delivery(payload))
-            assert refused.value.reason.endswith("."), name
+            assert rejected.value.reason.endswith("."), name
     with pytest.raises(NotFound, match="alertmanager"):
         kind_of("nothing")
     for media, body in (("application/json", b"{"), (FORM, b"payload=%7B"), (FORM, b"{'a'")):

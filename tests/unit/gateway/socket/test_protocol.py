@@ -245,11 +245,11 @@ def test_any_text_is_a_message_or_a_bad_frame(data: bytes) -> None:
     try:
         message = decode_text(data)
     except BadFrame as error:
-        refused: BadFrame | None = error
+        rejected: BadFrame | None = error
     else:
-        refused = None
+        rejected = None
         assert orjson.loads(encode(message.join_ref, message.ref, message.topic, message.event, message.payload))
-    assert refused is None or (refused.code in (1007, 1008) and len(str(refused)) < 120)
+    assert rejected is None or (rejected.code in (1007, 1008) and len(str(rejected)) < 120)
 
 
 @given(refs, refs, st.text(min_size=1, max_size=60), st.text(min_size=1, max_size=60), json_values)

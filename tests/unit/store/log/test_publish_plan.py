@@ -38,8 +38,8 @@ def plan(
     full: frozenset[str] = frozenset(),
 ) -> PublishPlan:
     batch = ReadBatch([ANN, BOB], [PublishItem.model_validate({"p": 0, "topic": "news", **item}) for item in items])
-    candidates, refused = validate(batch, TOPICS)
-    return assign_seqs(len(items), candidates, refused, used or {}, room or {}, now, full=full)
+    candidates, rejected = validate(batch, TOPICS)
+    return assign_seqs(len(items), candidates, rejected, used or {}, room or {}, now, full=full)
 
 
 def outcome(planned: PublishPlan) -> list[Any]:

@@ -34,7 +34,7 @@ class PrometheusUnavailable(Unavailable):
 class PrometheusRejected(NotifyxError):
     """Prometheus rejected a query: a defect of ours, or a wrong setting."""
 
-    code = "prometheus_refused"
+    code = "prometheus_rejected"
 
 
 def _base_url(value: str) -> str:

@@ -116,7 +116,7 @@ class AnswerBudget:
         self._by_key: Counter[str] = Counter()
         # Keys in the order of their turns, each with the requests that wait.
         self._waiting: OrderedDict[str, deque[_Waiting]] = OrderedDict()
-        self._refused = metrics.counter("notifyx_http_answers_refused_total")
+        self._rejected = metrics.counter("notifyx_http_answers_refused_total")
         metrics.observe_pool("answer_bytes", self._usage)
 
     @property
@@ -131,7 +131,7 @@ class AnswerBudget:
             return
         queue = self._waiting.setdefault(key, deque())
         if len(queue) >= MAX_WAITING:
-            raise self._refusal(key, size)
+            raise self._rejection(key, size)
         place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         queue.append((size, place))
         try:
@@ -140,7 +140,7 @@ class AnswerBudget:
         except TimeoutError:
             if place.cancelled():
                 self._dequeue(key, (size, place))
-                raise self._refusal(key, size) from None
+                raise self._rejection(key, size) from None
         except asyncio.CancelledError:
             if place.cancelled():
                 self._dequeue(key, (size, place))
@@ -151,7 +151,7 @@ class AnswerBudget:
     def take_at_once(self, key: str, size: int) -> None:
         """Take ``size`` bytes as :meth:`take` does, or refuse them without a wait."""
         if key in self._waiting or not self._fits(key, size):
-            raise self._refusal(key, size)
+            raise self._rejection(key, size)
         self._add(key, size)
 
     def give_back(self, key: str, size: int) -> None:
@@ -207,9 +207,9 @@ class AnswerBudget:
         waiting = sum(len(queue) for queue in self._waiting.values())
         return PoolUsage(self._used, self._limits.answer_bytes, waiting)
 
-    def _refusal(self, key: str, size: int) -> NotifyxError:
+    def _rejection(self, key: str, size: int) -> NotifyxError:
         share = not self._fits_share(key, size)
-        self._refused.labels("share" if share else "node").inc()
+        self._rejected.labels("share" if share else "node").inc()
         wait = self._limits.answer_wait
         if share:
             return TooManyRequests(

@@ -79,19 +79,19 @@ def check_head(received: bytes) -> None:
     head = received if end < 0 else received[: end + 2]
     lines = _count_lines(head)
     if lines > MAX_HEADERS + 1:
-        _refuse("There are too many headers.", 431)
+        _reject("There are too many headers.", 431)
     if _FOLDED.search(head) is not None:
-        _refuse("A header is one line.")
+        _reject("A header is one line.")
     request_line = head[: head.find(b"\r\n")] if lines else head
     if request_line.count(b"&") >= MAX_PARAMETERS:
-        _refuse("There are too many parameters.", 414)
+        _reject("There are too many parameters.", 414)
     if end < 0:
         return
     lengths = _LENGTHS.findall(head)
     if len(lengths) > 1 or (lengths and b"," in lengths[0]):
-        _refuse("A request has one length.")
+        _reject("A request has one length.")
     if lengths and _CODING.search(head) is not None:
-        _refuse("A request has a length or a transfer coding.")
+        _reject("A request has a length or a transfer coding.")
 
 
 class _Chunks:
@@ -117,7 +117,7 @@ class _Chunks:
 
     def read_eof(self) -> NoReturn:
         """Refuse a body that the client has broken off."""
-        _refuse("The body has no end.")
+        _reject("The body has no end.")
 
     def _read(self, received: bytes, parts: list[bytes]) -> int:
         """Add what is there of the chunks to ``parts``; return how much of ``received`` was used."""
@@ -137,13 +137,13 @@ class _Chunks:
             if not self._first:  # the end of the chunk before
                 if not received.startswith(b"\r\n", at):
                     if not b"\r\n".startswith(received[at : at + 2]):
-                        _refuse("A chunk is longer than it says.")
+                        _reject("A chunk is longer than it says.")
                     return at
                 start += 2
             found = _CHUNK.match(received, start, start + MAX_CHUNK_LINE)
             if found is None:
                 if len(received) - start >= MAX_CHUNK_LINE or b"\n" in received[start:]:
-                    _refuse("A chunk begins with its length.")
+                    _reject("A chunk begins with its length.")
                 return at
             at, self._first = found.end(), False
             self._left = int(found[1], 16)
@@ -152,7 +152,7 @@ class _Chunks:
                 self._after_last = True
                 return at
             if self._count > FREE_CHUNKS + self._size // BYTES_PER_CHUNK:
-                _refuse("The chunks of the body are too small.")
+                _reject("The chunks of the body are too small.")
 
     def _read_end(self, received: bytes, buffer: Any) -> h11.EndOfMessage | None:
         """Read the trailers, which nobody needs."""
@@ -162,7 +162,7 @@ class _Chunks:
         end = received.find(b"\r\n\r\n")
         trailers = received if end < 0 else received[: end + 2]
         if len(trailers) > MAX_TRAILERS:
-            _refuse("What follows the body is too long.", 431)
+            _reject("What follows the body is too long.", 431)
         _count_lines(trailers)
         if end < 0:
             return None
@@ -174,9 +174,9 @@ def _count_lines(text: bytes) -> int:
     """Return the number of lines that have ended, each with CR and LF: other line ends are refused."""
     lines = text.count(b"\r\n")
     if text.count(b"\n") != lines or text.count(b"\r") - text.endswith(b"\r") != lines:
-        _refuse("A line ends with CR and LF.")
+        _reject("A line ends with CR and LF.")
     return lines
 
 
-def _refuse(sentence: str, status: int = 400) -> NoReturn:
+def _reject(sentence: str, status: int = 400) -> NoReturn:
     raise h11.RemoteProtocolError(sentence, error_status_hint=status)

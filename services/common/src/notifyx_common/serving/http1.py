@@ -103,7 +103,7 @@ class Http1(H11Protocol):
         """Whether what the client sent is no HTTP."""
         return self.connection.their_state is h11.ERROR
 
-    def refusal(self, status: int) -> bytes:
+    def rejection(self, status: int) -> bytes:
         """Return an answer without a body, after which the connection ends; empty if another answer has begun."""
         if self.connection.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
             return b""

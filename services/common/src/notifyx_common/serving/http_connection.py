@@ -164,7 +164,7 @@ class HttpConnection:
         try:
             await self._protocol.handle(RawData(data))
         except h11.RemoteProtocolError as error:
-            self._refuse(error.error_status_hint)
+            self._reject(error.error_status_hint)
             self._ending.drop_all()
             if not self._ending.lingers:
                 return False
@@ -271,7 +271,7 @@ class HttpConnection:
             self.cut("write_timeout")
         elif self._protocol.awaits_body or self._protocol.has_partial_head:
             self._connections.closed("body_timeout" if self._protocol.awaits_body else "head_timeout")
-            self._refuse(408)
+            self._reject(408)
         else:
             if self._deadlines.head_has_begun:
                 self._connections.closed("head_timeout")
@@ -305,8 +305,8 @@ class HttpConnection:
         except (OSError, RuntimeError):  # the connection was lost while this waited
             await self._protocol.handle(Closed())
 
-    def _refuse(self, status: int) -> None:
-        self._ending.refuse(status)
+    def _reject(self, status: int) -> None:
+        self._ending.reject(status)
         self._connections.idle(self)
 
 

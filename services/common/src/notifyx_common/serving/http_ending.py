@@ -41,9 +41,9 @@ class Ending:
         else:
             self._output.end()
 
-    def refuse(self, status: int) -> None:
+    def reject(self, status: int) -> None:
         """Answer in the place of the app, which is notified that the client has gone, and end."""
-        answer = self._protocol.refusal(status)
+        answer = self._protocol.rejection(status)
         if not answer or self._output.is_closing:
             self._output.end()
             return

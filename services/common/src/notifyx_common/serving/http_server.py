@@ -63,7 +63,7 @@ class HttpServer:
         self._with_lifespan = lifespan
         self._tls = tls
         self._running: dict[asyncio.Task[None], HttpConnection] = {}
-        self._accept: Callable[[asyncio.StreamReader, asyncio.StreamWriter], None] = _refuse
+        self._accept: Callable[[asyncio.StreamReader, asyncio.StreamWriter], None] = _reject
         self._config = Config()
         self._config.accesslog = self._config.errorlog = None
         self._config.websocket_max_message_size = MAX_WEBSOCKET_MESSAGE
@@ -160,7 +160,7 @@ def _prepare(sock: socket.socket) -> None:
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
-def _refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+def _reject(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """End a connection that is adopted before the server runs."""
     writer.transport.abort()
 

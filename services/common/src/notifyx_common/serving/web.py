@@ -235,7 +235,7 @@ def _guard_internal(app: Quart, settings: ServiceSettings, security: SecurityLog
             headers = incoming.headers
             current_state().service = callers.identify(headers.get("Authorization", ""), headers.get(TOKEN_HEADER))
         except (TlsRequired, UnknownService) as error:
-            _record_refusal(security, incoming, error)
+            _record_rejection(security, incoming, error)
             raise
 
     async def guard_socket() -> None:
@@ -246,7 +246,7 @@ def _guard_internal(app: Quart, settings: ServiceSettings, security: SecurityLog
     app.before_websocket(guard_socket)
 
 
-def _record_refusal(security: SecurityLog, incoming: AnyRequest | Websocket, error: NotifyxError) -> None:
+def _record_rejection(security: SecurityLog, incoming: AnyRequest | Websocket, error: NotifyxError) -> None:
     security.record(
         "internal_call",
         "refused",
@@ -261,7 +261,7 @@ def _error_reply(error: Exception, security: SecurityLog) -> Reply:
     """Return the answer to what was raised while a request was answered, and log what is a fault."""
     match error:
         case ServiceNotAllowed():
-            _record_refusal(security, websocket if has_websocket_context() else current_request(), error)
+            _record_rejection(security, websocket if has_websocket_context() else current_request(), error)
             return problem_reply(error)
         case NotifyxError():
             current_state().error = error  # for what runs after the request

@@ -124,10 +124,10 @@ class RequestAuthenticator:
             outcome: Outcome = "refused" if error.http_status in (403, 429) else "failed"
             self.record(event, outcome, subject=subject, reason=error.code)
 
-    def record_refusal(self, error: NotifyxError) -> None:
+    def record_rejection(self, error: NotifyxError) -> None:
         """Record that the current request was refused with ``error``."""
         caller, request = current_state().caller, current_request()
-        self._security.record_refusal(
+        self._security.record_rejection(
             error,
             actor=caller.id if caller is not None else "",
             credential=(caller.key_id or "") if caller is not None else "",
@@ -160,7 +160,7 @@ class RequestAuthenticator:
         state = current_state()
         if state.error is not None:
             if not incoming.path.startswith(INTERNAL):
-                self.record_refusal(state.error)
+                self.record_rejection(state.error)
             return
         changes = incoming.method in _CHANGES and incoming.blueprint not in ("notifications", "hooks")
         if changes and state.caller is not None and state.caller.is_admin:

@@ -126,22 +126,22 @@ def publish_response(result: PublishResult) -> dict[str, Any]:
 
 def events_response(outcomes: Sequence[PublishResult | NotifyxError | None]) -> Reply:
     """Return the response to CloudEvents: empty (a body would be an event) unless one of them was refused."""
-    refused = _refusal(outcomes)
-    if refused is None:
+    rejection = _rejection(outcomes)
+    if rejection is None:
         return Reply(status=204, content_type=EMPTY)
-    return _with_items(refused, outcomes)
+    return _with_items(rejection, outcomes)
 
 
 def listed_response(outcomes: Sequence[PublishResult | NotifyxError | None]) -> Reply:
     """Return the response to a webhook: 200 and what became of each part, if any was accepted and no other may be."""
-    refused = _refusal(outcomes)
+    rejection = _rejection(outcomes)
     accepted = any(not isinstance(one, NotifyxError) for one in outcomes)
-    if refused is None or (accepted and not (refused.retryable or _is_of_topic(refused))):
+    if rejection is None or (accepted and not (rejection.retryable or _is_of_topic(rejection))):
         return json_reply({"items": [_item(one) for one in outcomes]})
-    return _with_items(refused, outcomes)
+    return _with_items(rejection, outcomes)
 
 
-def _refusal(outcomes: Sequence[PublishResult | NotifyxError | None]) -> NotifyxError | None:
+def _rejection(outcomes: Sequence[PublishResult | NotifyxError | None]) -> NotifyxError | None:
     """Return the error that decides on the response: one that a repetition may end, else one of the topic."""
     errors = [one for one in outcomes if isinstance(one, NotifyxError)]
     return min(errors, key=lambda error: (not error.retryable, not _is_of_topic(error)), default=None)
@@ -152,8 +152,8 @@ def _is_of_topic(error: NotifyxError) -> bool:
     return isinstance(error, (Conflict, Forbidden, NotFound, Unauthenticated)) and error.code != _CONFLICT
 
 
-def _with_items(refused: NotifyxError, outcomes: Sequence[PublishResult | NotifyxError | None]) -> Reply:
-    return problem_reply(refused, {"items": [_item(one) for one in outcomes]})
+def _with_items(rejection: NotifyxError, outcomes: Sequence[PublishResult | NotifyxError | None]) -> Reply:
+    return problem_reply(rejection, {"items": [_item(one) for one in outcomes]})
 
 
 def _item(one: PublishResult | NotifyxError | None) -> dict[str, Any]:

@@ -65,7 +65,7 @@ class Admissions:
         self._waiting_by_address: Counter[str | None] = Counter()
         self._proofs = asyncio.Semaphore(MAX_PROOFS)
         self._proofs_by_address = KeyedTurns(MAX_PROOFS_PER_ADDRESS)
-        self._refused = metrics.counter("notifyx_connections_refused_total")
+        self._rejected = metrics.counter("notifyx_connections_refused_total")
         metrics.observe_pool("connections", lambda: PoolUsage(self._places.taken, caps.node))
 
     def decide(self, credential: str | None, address: str | None) -> Admission | Rejection | None:
@@ -122,11 +122,11 @@ class Admissions:
         return self._refuse(place, address, actor=verified.principal.id)
 
     def _refuse(self, cap: Cap, address: str | None, actor: str = "") -> Rejection:
-        self._refused.labels(cap).inc()
+        self._rejected.labels(cap).inc()
         reason = f"connections_by_{cap}"
         self._security.record("capacity_limit", "refused", actor=actor, address=address or "", reason=reason)
         return _REASONS[cap]
 
     def _reject(self, error: NotifyxError, address: str | None) -> Rejection:
-        self._security.record_refusal(error, address=address or "")
+        self._security.record_rejection(error, address=address or "")
         return Rejection(403 if isinstance(error, Unauthenticated) else 503, error.reason)

@@ -280,7 +280,7 @@ class TopicChannel(StoreChannel):
         try:
             client.context.store.add_publish(client.principal, self.store_topic, notification, waiter, content)
         except NotifyxError as error:
-            count_refused(client.context.metrics, error)
+            count_rejected(client.context.metrics, error)
             raise
         client.begin(message)
 
@@ -323,11 +323,11 @@ class _PublishReply:
 
     def set_exception(self, error: BaseException) -> None:
         self._done = True
-        count_refused(self._client.context.metrics, error)
+        count_rejected(self._client.context.metrics, error)
         self._client.fail(self._channel, self._message, error)
 
 
-def count_refused(metrics: Metrics, error: BaseException) -> None:
+def count_rejected(metrics: Metrics, error: BaseException) -> None:
     """Count a publish that was not accepted."""
     code = error.code if isinstance(error, NotifyxError) else "internal"
     metrics.counter("notifyx_publishes_total").labels("socket", code).inc()

@@ -369,7 +369,7 @@ class ConnectedClient:
         if not isinstance(error, NotifyxError):
             log.error("socket_request_failed", exc_info=error)
             error = Internal("Something went wrong on our side; it has been logged.")
-        self._record_refusal(channel, error)
+        self._record_rejection(channel, error)
         self._reply(channel, message, "error", error.to_reply())
 
     def acknowledge(self, channel: Channel, message: Message) -> None:
@@ -415,16 +415,16 @@ class ConnectedClient:
         self.pace()
 
     def _reject_join(self, channel: Channel, error: NotifyxError) -> None:
-        self._record_refusal(channel, error)
+        self._record_rejection(channel, error)
         self._count_join(error.code)
         self.apply(self.channel_set.reject(channel, _join_error(error)))
 
     def _count_join(self, outcome: str) -> None:
         self.context.metrics.counter("notifyx_joins_total").labels(outcome).inc()
 
-    def _record_refusal(self, channel: Channel, error: NotifyxError) -> None:
+    def _record_rejection(self, channel: Channel, error: NotifyxError) -> None:
         principal = self.principal
-        self.context.security.record_refusal(
+        self.context.security.record_rejection(
             error, actor=principal.id, credential=principal.key_id or "", subject=channel.topic
         )
 

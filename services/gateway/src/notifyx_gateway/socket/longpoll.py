@@ -172,11 +172,11 @@ class LongPoll:
         context = self._context
         if self._draining:
             return _rejected(Rejection(503, "This node is stopping; try again."))
-        refused = reject_origin(request.headers.get("Origin"), context.settings.allowed_origins) or reject_version(
+        rejection = reject_origin(request.headers.get("Origin"), context.settings.allowed_origins) or reject_version(
             request.args.get("vsn")
         )
-        if refused is not None:
-            return _rejected(refused)
+        if rejection is not None:
+            return _rejected(rejection)
         credential = request.headers.get("X-Phoenix-AuthToken") or self._query_credential()
         forwarded = request.headers.get("X-Forwarded-For")
         address = capped_address(request.remote_addr, forwarded, context.settings.trusted_proxies)
@@ -235,9 +235,9 @@ def _session_token() -> str:
     return request.headers.get(LONG_POLL_TOKEN) or (request.args.getlist("token") or [""])[-1]
 
 
-def _rejected(refusal: Rejection) -> Response:
+def _rejected(rejection: Rejection) -> Response:
     # The client distinguishes two errors: 403, after which it gives up, and 500, after which it tries again.
-    return _answer(403 if refusal.status == 403 else 500, reason=refusal.reason)
+    return _answer(403 if rejection.status == 403 else 500, reason=rejection.reason)
 
 
 def _answer(status: int, **fields: Any) -> Response:

@@ -83,7 +83,7 @@ class Peers:
             ) as response:
                 if response.status != 200:
                     if response.status != 404:
-                        log.warning("long_poll_forward_refused", node=endpoint.instance, status=response.status)
+                        log.warning("long_poll_forward_rejected", node=endpoint.instance, status=response.status)
                     return None
                 return Response(
                     await response.read(),

@@ -182,11 +182,11 @@ class ChannelSet:
         old = self.channels.get(message.topic)
         ended = self.end(old, "phx_close") if old is not None else ()
         if len(self.channels) >= self._max_channels:
-            refusal = {"code": "too_many_channels", "reason": "too many channels joined"}
-            return (*ended, *_answer(message, "error", refusal, message.join_ref))
+            rejection = {"code": "too_many_channels", "reason": "too many channels joined"}
+            return (*ended, *_answer(message, "error", rejection, message.join_ref))
         if not isinstance(message.payload, dict):
-            refusal = {"code": "invalid_request", "reason": "The join params are a JSON object."}
-            return (*ended, *_answer(message, "error", refusal, message.join_ref))
+            rejection = {"code": "invalid_request", "reason": "The join params are a JSON object."}
+            return (*ended, *_answer(message, "error", rejection, message.join_ref))
         channel = self.channels[message.topic] = Channel(message)
         return (*ended, CheckJoin(channel, message.payload))
 

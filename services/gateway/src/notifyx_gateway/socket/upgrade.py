@@ -62,9 +62,9 @@ def check_upgrade(
             return Rejection(404, f"The socket is at {PATH}.")
     if headers.get("Sec-WebSocket-Version") != "13":
         return Rejection(400, "The socket speaks WebSocket version 13.")
-    refused = reject_origin(headers.get("Origin"), allowed_origins) or reject_version(query.get("vsn"))
-    if refused is not None:
-        return refused
+    rejection = reject_origin(headers.get("Origin"), allowed_origins) or reject_version(query.get("vsn"))
+    if rejection is not None:
+        return rejection
     offered = [name.strip() for value in protocols for name in value.split(",")]
     token = bearer(offered) or query.get("token") or query.get("params[token]")
     return Upgrade(token or "", "phoenix" if "phoenix" in offered else None, speaks_objects(query.get("vsn")))

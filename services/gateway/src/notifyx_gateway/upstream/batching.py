@@ -133,10 +133,10 @@ class Lane(Generic[R]):
         limits: LaneLimits = DEFAULT_LIMITS,
         crowd: Crowd | None = None,
         gathering: Gathering | None = None,
-        refusals: Callable[[], None] = lambda: None,
+        on_rejected: Callable[[], None] = lambda: None,
     ) -> None:
         """``crowd`` and ``gathering`` are shared with other lanes to the same store; without the second, no request
-        waits for another. ``refusals`` is called for each item without room.
+        waits for another. ``on_rejected`` is called for each item without room.
         """
         self._name = name
         self._send = send
@@ -145,7 +145,7 @@ class Lane(Generic[R]):
         self._limits = limits
         self._crowd = crowd or Crowd()
         self._gathering = gathering
-        self._refused = refusals
+        self._on_rejected = on_rejected
         self._queue: FairQueue[QueuedItem[R]] = FairQueue(
             max_items=limits.max_queued, max_bytes=limits.max_queued_bytes, owner_share=limits.account_share
         )
@@ -183,10 +183,10 @@ class Lane(Generic[R]):
         try:
             evicted = self._queue.push(owner, item)
         except TooManyRequests:
-            self._refused()
+            self._on_rejected()
             raise
         if evicted is not None:
-            self._refused()
+            self._on_rejected()
             _fail(
                 [evicted], TooManyRequests("The gateway is busy with others; try again soon.", retry_after=RETRY_AFTER)
             )
@@ -221,7 +221,7 @@ class Lane(Generic[R]):
                     self._taken.clear()
                     await self._taken.wait()
         except TimeoutError:
-            self._refused()
+            self._on_rejected()
             raise TooManyRequests(
                 "This account has more requests waiting than the gateway takes; try again soon.",
                 retry_after=RETRY_AFTER,

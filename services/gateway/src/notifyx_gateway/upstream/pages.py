@@ -45,7 +45,7 @@ class Pages:
     """The pages of all accounts; what it returns ``None`` for is to be asked for alone."""
 
     def __init__(self, client: ServiceClient, *, clock: Clock, metrics: Metrics, background: Background) -> None:
-        refused = metrics.counter("notifyx_queue_refusals_total").labels("pages")
+        rejected = metrics.counter("notifyx_queue_refusals_total").labels("pages")
 
         def lane(name: str, send: SendBatch[bytes | None]) -> Lane[bytes | None]:
             return Lane(
@@ -55,7 +55,7 @@ class Pages:
                 background=background,
                 deadline=DEADLINE,
                 limits=LIMITS,
-                refusals=refused.inc,
+                on_rejected=rejected.inc,
             )
 
         self._logs = lane("history", _sender(client, LOG_PAGES))

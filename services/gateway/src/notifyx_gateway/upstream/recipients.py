@@ -64,7 +64,7 @@ class Recipients:
         for user in users:
             self._known.delete(user)
 
-    async def refused(self, principal: Principal, topics: Iterable[str]) -> Mapping[str, NotifyxError]:
+    async def rejected(self, principal: Principal, topics: Iterable[str]) -> Mapping[str, NotifyxError]:
         """Return why nothing can be published to which inboxes of ``topics`` (at most 1,000); other topics pass.
 
         Raises :class:`Unavailable` if the store is.
@@ -74,12 +74,14 @@ class Recipients:
             return {}
         unknown = {owner for owner in owners if self._is_cached(self._unknown, owner)}
         fresh = [owner for owner in owners - unknown if not self._is_cached(self._known, owner)]
-        refused = {owner: _no_such_user() for owner in unknown} | (await self._check(principal, fresh) if fresh else {})
-        return {INBOX_PREFIX + owner: error for owner, error in refused.items()}
+        rejected = {owner: _no_such_user() for owner in unknown} | (
+            await self._check(principal, fresh) if fresh else {}
+        )
+        return {INBOX_PREFIX + owner: error for owner, error in rejected.items()}
 
     async def require(self, principal: Principal, topic: str) -> None:
-        """Raise why nothing can be published to ``topic`` where it is an inbox; as :meth:`refused`."""
-        for error in (await self.refused(principal, [topic])).values():
+        """Raise why nothing can be published to ``topic`` where it is an inbox; as :meth:`rejected`."""
+        for error in (await self.rejected(principal, [topic])).values():
             raise error
 
     async def _check(self, principal: Principal, owners: list[str]) -> dict[str, NotifyxError]:

@@ -193,13 +193,13 @@ class Store:
         self._clock = clock
         self._sizes = sizes
         self._change_turns, self._page_turns = KeyedTurns(concurrent_changes), KeyedTurns(concurrent_pages)
-        self._turn_refusals = metrics.counter("notifyx_queue_refusals_total")
+        self._turn_rejections = metrics.counter("notifyx_queue_refusals_total")
         crowd = self._crowd = Crowd()
 
         def lanes(
             kind: str, count: int, send: SendBatch[R], gathering: Gathering | None = None, limits: LaneLimits = limits
         ) -> list[Lane[R]]:
-            refused = metrics.counter("notifyx_queue_refusals_total").labels(kind)
+            rejected = metrics.counter("notifyx_queue_refusals_total").labels(kind)
             created = [
                 Lane(
                     f"{kind} {n}",
@@ -210,7 +210,7 @@ class Store:
                     limits=limits,
                     crowd=crowd,
                     gathering=gathering,
-                    refusals=refused.inc,
+                    on_rejected=rejected.inc,
                 )
                 for n in range(count)
             ]
@@ -255,7 +255,7 @@ class Store:
         try:
             end = await turns.take(principal.id, DEADLINE)
         except TimeoutError:
-            self._turn_refusals.labels(kind).inc()
+            self._turn_rejections.labels(kind).inc()
             raise TooManyRequests(
                 "This account has too many requests waiting; try again soon.", retry_after=RETRY_AFTER
             ) from None

@@ -137,14 +137,14 @@ class Publisher:
         alarm for a repeated batch of which not everything was.
         """
         names = {item.topic for item in batch.items if isinstance(item, PublishItem)}
-        candidates, refused = validate(batch, await topics_for(connection, names, batch.principals))
+        candidates, rejected = validate(batch, await topics_for(connection, names, batch.principals))
         record, used = await self._read_earlier(connection, batch.batch_id, candidates)
         if record is not None:
             return _answer(record)
         accepted = [one for one in candidates if one.used_key in used]
         if (not accepted and isinstance(alarm, MemoryLow)) or (repeated and len(accepted) < len(batch.items)):
             raise alarm
-        rest = dict.fromkeys(range(len(batch.items)), ItemError.of(alarm)) | refused
+        rest = dict.fromkeys(range(len(batch.items)), ItemError.of(alarm)) | rejected
         for one in accepted:
             del rest[one.position]
         plan = assign_seqs(len(batch.items), accepted, rest, used, {}, self._context.clock.now())
@@ -164,9 +164,9 @@ class Publisher:
 
         Return ``None`` if it is not such a batch, or what is known has changed; then nothing was written.
         """
-        candidates, refused = validate(batch, heads.topics)
+        candidates, rejected = validate(batch, heads.topics)
         now = self._context.clock.now()
-        plan = assign_seqs(len(batch.items), candidates, refused, {}, {}, now, heads.last_seqs, self._full.ids)
+        plan = assign_seqs(len(batch.items), candidates, rejected, {}, {}, now, heads.last_seqs, self._full.ids)
         if len(plan.seqs) < len(batch.items):
             return None
         results = orjson.dumps(plan.results).decode()
@@ -200,14 +200,14 @@ class Publisher:
             async with connection.transaction():
                 topics = await lock_topic_rows(connection, names, batch.principals) if names else {}
                 self._known.learn(topics.values())
-                candidates, refused = validate(batch, topics)
+                candidates, rejected = validate(batch, topics)
                 record, used = await self._read_earlier(connection, batch.batch_id, candidates)
                 if record is not None:
                     return _answer(record)
                 now = self._context.clock.now()
                 max_unread = self._context.settings.inbox_max_unread
                 room = await inbox_room.inbox_room(connection, topics.values(), candidates, max_unread)
-                plan = assign_seqs(len(batch.items), candidates, refused, used, room, now, full=self._full.ids)
+                plan = assign_seqs(len(batch.items), candidates, rejected, used, room, now, full=self._full.ids)
                 results = orjson.dumps(plan.results).decode()
                 if plan.runs or repeated:
                     await connection.fetch(WRITE, *rows_of(plan, batch.batch_id, results, now, self._origin))

@@ -97,11 +97,11 @@ def validate(
 ) -> tuple[list[Candidate], dict[int, ItemError]]:
     """Return the items that may be published, and the errors of the others by position."""
     candidates: list[Candidate] = []
-    refused: dict[int, ItemError] = {}
+    rejected: dict[int, ItemError] = {}
     verdicts: dict[tuple[int, str], NotifyxError | TopicRow] = {}
     for position, item in enumerate(batch.items):
         if not isinstance(item, PublishItem):  # which costs less than to ask for another model
-            refused[position] = item
+            rejected[position] = item
             continue
         verdict = verdicts.get((item.p, item.topic))
         if verdict is None:
@@ -109,24 +109,24 @@ def validate(
                 batch.principals[item.p], topics.get(item.topic), item.topic
             )
         if isinstance(verdict, NotifyxError):
-            refused[position] = ItemError.of(verdict)
+            rejected[position] = ItemError.of(verdict)
             continue
         try:
             digest = _digest(item) if item.key is not None else b""
             _check_content(item)
         except NotifyxError as error:
-            refused[position] = ItemError.of(error)
+            rejected[position] = ItemError.of(error)
             continue
         publisher = batch.principals[item.p]
         used_key = (publisher.id, verdict.id, item.key) if item.key is not None else None
         candidates.append(Candidate(position, verdict, publisher, item, used_key, digest))
-    return candidates, refused
+    return candidates, rejected
 
 
 def assign_seqs(
     count: int,
     candidates: list[Candidate],
-    refused: Mapping[int, ItemError],
+    rejected: Mapping[int, ItemError],
     used: Mapping[KeyOf, EarlierPublish],
     room: Mapping[UUID, int],
     now: datetime,
@@ -139,7 +139,7 @@ def assign_seqs(
     ``last_seqs`` of topics count in the place of those in their rows. Topics of the accounts ``full`` accept nothing.
     """
     plan = PublishPlan([None] * count)
-    for position, error in refused.items():
+    for position, error in rejected.items():
         plan.results[position] = error.model_dump()
     known = dict(used)
     runs: dict[str, TopicRun] = {}

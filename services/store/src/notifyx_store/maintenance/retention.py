@@ -123,7 +123,7 @@ WITH direct AS (
 )
 DELETE FROM notifications WHERE topic_id = $1 AND seq = ANY($2::bigint[])
 """
-_RAISE_PRUNED_SEQ = "UPDATE topics SET pruned_seq = greatest(pruned_seq, $2) WHERE id = $1"
+_RAISE_REMOVED_SEQ = "UPDATE topics SET pruned_seq = greatest(pruned_seq, $2) WHERE id = $1"
 _DELETE_BLOCKS = "DELETE FROM removed_blocks WHERE topic_id = $1 AND block < $2::bigint >> 10"
 
 
@@ -169,6 +169,6 @@ async def remove_batch(
         await connection.execute(_DELETE_ACK_EXCEPTIONS, topic, seqs)
         await connection.execute(_REMOVE, topic, seqs)
         if prefix:
-            await connection.execute(_RAISE_PRUNED_SEQ, topic, seqs[-1])
+            await connection.execute(_RAISE_REMOVED_SEQ, topic, seqs[-1])
             await connection.execute(_DELETE_BLOCKS, topic, seqs[-1])
         return RemovedBatch(len(seqs), len(seqs) == batch)

@@ -132,7 +132,7 @@ def _seqs(mailed: Iterable[MailedSeqs]) -> dict[TopicUser, set[int]]:
 
 def outbox_config(settings: BackgroundSettings, metrics: Metrics) -> outbox.OutboxConfig:
     """Return the outbox's configuration from the settings."""
-    refused = metrics.counter("notifyx_rate_limit_checks_total")
+    checks = metrics.counter("notifyx_rate_limit_checks_total")
     policy = RetryPolicy(
         max_attempts=settings.mail_attempts,
         base=settings.mail_retry_base,
@@ -148,18 +148,18 @@ def outbox_config(settings: BackgroundSettings, metrics: Metrics) -> outbox.Outb
             keep=settings.mail_unverified_keep,
             age=timedelta(seconds=settings.mail_unverified_age),
             recheck=timedelta(seconds=settings.mail_unverified_recheck),
-            dropped=refused.labels("unverified-mails", "database", "refused").inc,
+            dropped=checks.labels("unverified-mails", "database", "refused").inc,
         ),
     )
     inbox = InboxLimits(
         by_sender=settings.inbox_mails_by_sender,
         in_total=settings.inbox_mails,
-        postponed=refused.labels("inbox-mails", "database", "refused").inc,
+        postponed=checks.labels("inbox-mails", "database", "refused").inc,
     )
     hourly = HourlyLimit(
         mails=settings.mails_per_hour,
         gather=timedelta(seconds=settings.mail_digest_interval),
-        held=refused.labels("mails-per-hour", "database", "refused").inc,
+        held=checks.labels("mails-per-hour", "database", "refused").inc,
     )
     return outbox.OutboxConfig(
         mail_domain=settings.mail_domain,

@@ -133,10 +133,10 @@ RATE_LIMIT_HEADERS = {
 """draft-ietf-httpapi-ratelimit-headers."""
 
 
-def _answer(says: str, kind: str, schema: Schema) -> dict[str, Any]:
+def _answer(description: str, kind: str, schema: Schema) -> dict[str, Any]:
     if schema is None:
-        return {"description": says}
-    return {"description": says, "content": {kind: {"schema": _reference(schema)}}}
+        return {"description": description}
+    return {"description": description, "content": {kind: {"schema": _reference(schema)}}}
 
 
 def _problem(operation: Operation, status: int) -> dict[str, Any]:

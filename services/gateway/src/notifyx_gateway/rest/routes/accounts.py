@@ -168,7 +168,7 @@ def user_agent() -> str:
 def _record_failure(request_auth: RequestAuthenticator, wanted: TokenRequest | None, error: NotifyxError) -> None:
     if wanted is None:
         if isinstance(error, RateLimited):
-            request_auth.record_refusal(error)
+            request_auth.record_rejection(error)
         return
     event: Event = "token_refresh" if wanted.grant_type == "refresh_token" else "sign_in"
     request_auth.record_failure(event, error, subject=_account(wanted))

@@ -108,12 +108,12 @@ def _add_batch(
         await reserve_outcomes(principal, len(batch.items))
         topics: dict[str, str] = {}
         read = [_read_item(principal, item, topics) for item in batch.items]
-        refused = await recipients.refused(principal, topics.values())
-        await _limit(request_auth.limits, principal, read, refused)
+        rejected = await recipients.rejected(principal, topics.values())
+        await _limit(request_auth.limits, principal, read, rejected)
         await store.room_to_publish(principal)
         items: list[dict[str, Any]] = []
         codes: dict[str, int] = {}
-        for outcome in await _publish_all(store, principal, read, refused):
+        for outcome in await _publish_all(store, principal, read, rejected):
             if isinstance(outcome, NotifyxError):
                 code = outcome.code
                 items.append(outcome.to_problem())
@@ -247,12 +247,12 @@ def _read_item(principal: Principal, item: Any, topics: dict[str, str]) -> ReadI
 
 
 async def _limit(
-    limits: Limits, principal: Principal, items: list[ReadItem | NotifyxError], refused: Collection[str]
+    limits: Limits, principal: Principal, items: list[ReadItem | NotifyxError], rejected: Collection[str]
 ) -> None:
-    """Count the items that are not ``refused``; replace each that is over a limit by the error, wait for the others."""
+    """Count the items that are not ``rejected``. Replace each over a limit by the error; wait for the others."""
     wait = 0.0
     for position, item in enumerate(items):
-        if isinstance(item, tuple) and item[0] not in refused:
+        if isinstance(item, tuple) and item[0] not in rejected:
             try:
                 wait = max(wait, await limits.publish(principal, item[0]))
             except RateLimited as error:
@@ -265,7 +265,7 @@ async def _publish_all(
     store: Store,
     principal: Principal,
     items: list[ReadItem | NotifyxError],
-    refused: Mapping[str, NotifyxError],
+    rejected: Mapping[str, NotifyxError],
 ) -> list[PublishResult | NotifyxError]:
     """Publish the items that are not rejected yet; return what became of each."""
     outcomes: Outcomes[PublishResult] = Outcomes(len(items))
@@ -275,8 +275,8 @@ async def _publish_all(
             if isinstance(item, NotifyxError):
                 raise item
             topic, notification, content = item
-            if topic in refused:
-                raise refused[topic]
+            if topic in rejected:
+                raise rejected[topic]
             store.add_publish(principal, topic, notification, outcomes.waiter(position), content)
         except NotifyxError as error:
             outcomes.put(position, error)

@@ -39,10 +39,10 @@ HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 CLOSE_GRACE = 5.0
 """How long a client may take to read the rest of an ended stream, in seconds."""
 
-REFUSED_PAUSE = 30.0
+REJECTED_PAUSE = 30.0
 """Seconds after which a refused client may try again: nobody knows when another stream ends."""
 
-_REFUSALS: Mapping[Cap, str] = {
+_REJECTIONS: Mapping[Cap, str] = {
     "user": "You have as many open streams at this node as you may; close one, or try again later.",
     "address": "Your address has as many open streams at this node as it may; try again later.",
     "node": "This node serves as many streams as it may; try again later.",
@@ -78,7 +78,7 @@ class EventStreams:
         self._places = Places(
             Caps(settings.max_streams_per_user, settings.max_streams_per_address, settings.max_streams)
         )
-        self._refused = metrics.counter("notifyx_connections_refused_total")
+        self._rejected = metrics.counter("notifyx_connections_refused_total")
         self._connections = metrics.gauge("notifyx_connections").labels("stream")
 
     @property
@@ -159,8 +159,8 @@ class EventStreams:
         if isinstance(place, Place):
             answer().at_end(place.release)
             return
-        self._refused.labels(place).inc()
-        raise TooManyRequests(_REFUSALS[place], code="too_many_streams", retry_after=REFUSED_PAUSE)
+        self._rejected.labels(place).inc()
+        raise TooManyRequests(_REJECTIONS[place], code="too_many_streams", retry_after=REJECTED_PAUSE)
 
     async def _events(
         self, verified: VerifiedToken, token: str | None, result: JoinResult, since: int | None, requested_at: float
