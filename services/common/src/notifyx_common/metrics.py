@@ -231,10 +231,10 @@ CATALOGUE: tuple[Metric, ...] = (
     ),
     Metric("notifyx_feed_reconnects_total", "counter", (), "Reconnections of a gateway's feed"),
     Metric(
-        "notifyx_queue_refusals_total",
+        "notifyx_queue_rejections_total",
         "counter",
         ("queue",),
-        "Requests to the store refused because their account, or all accounts together, had too many queued",
+        "Requests to the store rejected because their account, or all accounts together, had too many queued",
         _one_label("publish", "acks", "joins", "unread", "changes", "pages"),
     ),
     Metric("notifyx_mail_dispatch_total", "counter", ("outcome",), "Emails dispatched to mailers, by outcome"),

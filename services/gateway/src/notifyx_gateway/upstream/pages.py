@@ -45,7 +45,7 @@ class Pages:
     """The pages of all accounts; what it returns ``None`` for is to be asked for alone."""
 
     def __init__(self, client: ServiceClient, *, clock: Clock, metrics: Metrics, background: Background) -> None:
-        rejected = metrics.counter("notifyx_queue_refusals_total").labels("pages")
+        rejected = metrics.counter("notifyx_queue_rejections_total").labels("pages")
 
         def lane(name: str, send: SendBatch[bytes | None]) -> Lane[bytes | None]:
             return Lane(

@@ -193,13 +193,13 @@ class Store:
         self._clock = clock
         self._sizes = sizes
         self._change_turns, self._page_turns = KeyedTurns(concurrent_changes), KeyedTurns(concurrent_pages)
-        self._turn_rejections = metrics.counter("notifyx_queue_refusals_total")
+        self._turn_rejections = metrics.counter("notifyx_queue_rejections_total")
         crowd = self._crowd = Crowd()
 
         def lanes(
             kind: str, count: int, send: SendBatch[R], gathering: Gathering | None = None, limits: LaneLimits = limits
         ) -> list[Lane[R]]:
-            rejected = metrics.counter("notifyx_queue_refusals_total").labels(kind)
+            rejected = metrics.counter("notifyx_queue_rejections_total").labels(kind)
             created = [
                 Lane(
                     f"{kind} {n}",
