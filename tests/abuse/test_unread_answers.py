@@ -69,7 +69,7 @@ async def test_unread_answers_hold_a_share_and_then_go(stack: Stack) -> None:
             for _ in range(6):
                 open_.enter_context(without_reading(stack, path, eve))
         async with asyncio.timeout(PATIENCE):
-            while not counted(stack, "notifyx_http_answers_refused_total", limit="share"):
+            while not counted(stack, "notifyx_http_answers_rejected_total", limit="share"):
                 assert stack.gateway.answers.used <= SHARE
                 await asyncio.sleep(0.02)
         assert stack.gateway.answers.used > SHARE // 2, "they are unread"
@@ -98,7 +98,7 @@ async def test_unread_answers_that_no_handler_expects_to_be_large_hold_a_share(s
         for _ in range(20):
             open_.enter_context(without_reading(stack, "/topics/listed", eve))
         async with asyncio.timeout(PATIENCE):
-            while not counted(stack, "notifyx_http_answers_refused_total", limit="share"):
+            while not counted(stack, "notifyx_http_answers_rejected_total", limit="share"):
                 assert stack.gateway.answers.used <= SHARE
                 await asyncio.sleep(0.02)
         assert stack.gateway.answers.used > SHARE // 2, "they are unread"
@@ -126,7 +126,7 @@ async def test_outcomes_of_batches_that_nobody_reads_hold_a_share(stack: Stack) 
             sock.connect((where.hostname, where.port))
             await asyncio.to_thread(sock.sendall, request)
         async with asyncio.timeout(PATIENCE):
-            while not counted(stack, "notifyx_http_answers_refused_total", limit="share"):
+            while not counted(stack, "notifyx_http_answers_rejected_total", limit="share"):
                 assert stack.gateway.answers.used <= SHARE
                 await asyncio.sleep(0.02)
         assert stack.gateway.answers.used > SHARE // 2, "they are unread"

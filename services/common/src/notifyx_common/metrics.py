@@ -65,10 +65,10 @@ CATALOGUE: tuple[Metric, ...] = (
         ),
     ),
     Metric(
-        "notifyx_http_answers_refused_total",
+        "notifyx_http_answers_rejected_total",
         "counter",
         ("limit",),
-        "Requests refused because unread answers hold all the memory that they may: of one user (share) or all (node)",
+        "Requests rejected because unread answers hold all the memory that they may: of one user (share) or all (node)",
         _one_label("share", "node"),
     ),
     Metric(

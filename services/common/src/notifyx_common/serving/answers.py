@@ -116,7 +116,7 @@ class AnswerBudget:
         self._by_key: Counter[str] = Counter()
         # Keys in the order of their turns, each with the requests that wait.
         self._waiting: OrderedDict[str, deque[_Waiting]] = OrderedDict()
-        self._rejected = metrics.counter("notifyx_http_answers_refused_total")
+        self._rejected = metrics.counter("notifyx_http_answers_rejected_total")
         metrics.observe_pool("answer_bytes", self._usage)
 
     @property
