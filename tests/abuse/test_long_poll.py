@@ -105,7 +105,7 @@ async def test_a_key_that_nobody_verifies_gets_no_session_and_takes_no_place() -
         door.gateway.tokens.answering.clear()
         unproved = [asyncio.create_task(door.ask("nfx_ann")) for _ in range(30)]
         assert (await door.ask("user.bob"))["status"] == 410, "it is open"
-        registry, refused = door.gateway.metrics.registry, ("notifyx_connections_refused_total", {"cap": "address"})
+        registry, refused = door.gateway.metrics.registry, ("notifyx_connections_rejected_total", {"cap": "address"})
         await until(lambda: registry.get_sample_value(*refused) == 20, "all but ten are refused")
         assert door.poll.count == 1
         time.ahead = PATIENCE

@@ -325,7 +325,7 @@ async def test_connections_are_capped(memory: MemoryStore, cap: str, status: int
             assert (await upgrade(gateway, USER_ANN))[0] == status
             assert (await upgrade(gateway, "/socket/websocket?vsn=2.0.0&token=user.bob"))[0] == other
             label = cap.removeprefix("max_connections").removeprefix("_per_") or "node"
-            assert counted(gateway, "connections_refused_total", cap=label) >= 1
+            assert counted(gateway, "connections_rejected_total", cap=label) >= 1
         await until(lambda: gateway.listener.connections == 0)
         assert (await upgrade(gateway, USER_ANN))[0] == 101
 

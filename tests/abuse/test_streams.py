@@ -44,7 +44,7 @@ async def test_one_account_takes_no_more_than_its_streams(stack: Stack) -> None:
         refused = await stack.call("GET", "/topics/t/stream", key)
         assert (refused.code, refused.headers["Retry-After"]) == ("too_many_streams", "30")
         assert (await opened(streams, stack, ada)).status == 200
-        count = stack.gateway.metrics.registry.get_sample_value("notifyx_connections_refused_total", {"cap": "user"})
+        count = stack.gateway.metrics.registry.get_sample_value("notifyx_connections_rejected_total", {"cap": "user"})
         assert count == 6
     async with asyncio.timeout(PATIENCE):  # their places are free again
         while (await stack.call("HEAD", "/topics/t/stream", eve)).status != 200:

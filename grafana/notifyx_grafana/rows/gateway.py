@@ -68,7 +68,7 @@ ROW = Row(
             why="Why connections ended, were refused or were not read for a while; clients come back by themselves.",
             queries=(
                 Query(per_second("notifyx_disconnects_total", "reason"), "{{reason}}"),
-                Query(per_second("notifyx_connections_refused_total", "cap"), "refused: {{cap}}"),
+                Query(per_second("notifyx_connections_rejected_total", "cap"), "rejected: {{cap}}"),
                 Query(per_second("notifyx_connections_aborted_total", "cause"), "ended: {{cause}}"),
                 Query(per_second("notifyx_reading_pauses_total", "cause"), "not read: {{cause}}"),
                 Query(per_second("notifyx_pending_output_closed_total", "transport"), "not reading: {{transport}}"),

@@ -196,10 +196,10 @@ CATALOGUE: tuple[Metric, ...] = (
     ),
     Metric("notifyx_disconnects_total", "counter", ("reason",), "Connections closed by the gateway"),
     Metric(
-        "notifyx_connections_refused_total",
+        "notifyx_connections_rejected_total",
         "counter",
         ("cap",),
-        "Sockets, long-poll sessions and streams refused because a cap was reached: of a user, an address or the node",
+        "Sockets, long-poll sessions and streams rejected because a cap was reached: of a user, an address or the node",
         _one_label("user", "address", "node"),
     ),
     Metric(

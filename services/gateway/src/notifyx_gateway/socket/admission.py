@@ -65,7 +65,7 @@ class Admissions:
         self._waiting_by_address: Counter[str | None] = Counter()
         self._proofs = asyncio.Semaphore(MAX_PROOFS)
         self._proofs_by_address = KeyedTurns(MAX_PROOFS_PER_ADDRESS)
-        self._rejected = metrics.counter("notifyx_connections_refused_total")
+        self._rejected = metrics.counter("notifyx_connections_rejected_total")
         metrics.observe_pool("connections", lambda: PoolUsage(self._places.taken, caps.node))
 
     def decide(self, credential: str | None, address: str | None) -> Admission | Rejection | None:

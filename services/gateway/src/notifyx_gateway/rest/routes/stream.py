@@ -78,7 +78,7 @@ class EventStreams:
         self._places = Places(
             Caps(settings.max_streams_per_user, settings.max_streams_per_address, settings.max_streams)
         )
-        self._rejected = metrics.counter("notifyx_connections_refused_total")
+        self._rejected = metrics.counter("notifyx_connections_rejected_total")
         self._connections = metrics.gauge("notifyx_connections").labels("stream")
 
     @property
