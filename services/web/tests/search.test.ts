@@ -20,6 +20,8 @@ test.each([
   ["uber", "Überall und überhaupt", "[Überall] und [überhaupt]"],
   ["straße", "STRASSE Straße", "STRASSE [Straße]"],
   ["db-1.example", "db-2.example.com, db-1", "[db]-2.[example].com, [db]-[1]"],
+  ["1.42.0", "cart:v1.42.0-rc.1, 142", "cart:[v1].[42].[0]-rc.[1], 142"],
+  ["v1.42 ", "1.42 and v1.421", "[1].[42] and [v1].421"],
   ["a", "a an", "[a] an"],
   ["\u6570", "\u6570\u636e", "[\u6570\u636e]"],
   ["-disk", "disk", "disk"],

@@ -2,11 +2,12 @@
 
 const TERM = /(-?)(?:"([^"]*)"?|([^\s"]+))/g;
 const WORD = /[\p{L}\p{N}\p{M}]+/gu;
+const NUMBER = /^v?(\d+)$/;
 
-/** Words that are marked: as they are, and those that begin with `prefix`. */
+/** Words that are marked: as they are, and those that begin with one of `prefixes`. */
 export interface Wanted {
   readonly words: ReadonlySet<string>;
-  readonly prefix: string | undefined;
+  readonly prefixes: readonly string[];
 }
 
 /** The words that `query` looks for. */
@@ -17,19 +18,25 @@ export function wantedOf(query: string): Wanted {
     last = undefined;
     if (minus !== "") continue;
     const found = (phrase ?? word ?? "").match(WORD)?.map(folded) ?? [];
-    for (const one of found) words.add(one);
+    for (const one of found.flatMap(spellings)) words.add(one);
     if (word !== undefined && query.endsWith(term)) last = found.at(-1);
   }
-  const prefix = last !== undefined && (last.length > 1 || last > "\u007f") ? last : undefined;
-  return { words, prefix };
+  const open = last !== undefined && (last.length > 1 || last > "\u007f");
+  return { words, prefixes: last !== undefined && open ? spellings(last) : [] };
+}
+
+/** A version is found with its `v` and without, as the server does. */
+function spellings(word: string): string[] {
+  const number = NUMBER.exec(word)?.[1];
+  return number === undefined ? [word] : [number, `v${number}`];
 }
 
 /** Where in `text` the wanted words stand: pairs of offsets. */
-export function placesOf(text: string, { words, prefix }: Wanted): readonly (readonly [number, number])[] {
+export function placesOf(text: string, { words, prefixes }: Wanted): readonly (readonly [number, number])[] {
   const places: [number, number][] = [];
   for (const match of text.matchAll(WORD)) {
     const word = folded(match[0]);
-    if (words.has(word) || (prefix !== undefined && word.startsWith(prefix))) {
+    if (words.has(word) || prefixes.some((prefix) => word.startsWith(prefix))) {
       places.push([match.index, match.index + match[0].length]);
     }
   }

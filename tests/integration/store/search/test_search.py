@@ -89,6 +89,8 @@ async def test_what_is_found(pool: asyncpg.Pool, indexed: bool) -> None:
         {"title": "Deployed", "data": {"host": "db-1.example.com", "tags": [{"env": "staging"}], "code": 503}},
         {"body": "it's fine: disk ok, 10.0.0.1:8080, <b>bold</b> ДИСК"},
         {"body": "a nul", "data": {"x": "one\x00two"}},
+        {"title": "registry.example.com/cart:v1.42.0-rc.1", "body": "/srv/app/v2/main_test.py"},
+        {"title": "Release 1.42.0 of cart"},
     )
     await topic.publish(2 * RANGE_SEQS if indexed else 1, body="ordinary")
     if indexed:
@@ -96,10 +98,13 @@ async def test_what_is_found(pool: asyncpg.Pool, indexed: bool) -> None:
     expected = {
         "disk": [4, 2, 1], "DISK": [4, 2, 1], "disk full": [2, 1], '"disk full"': [2, 1], "disk_full": [2, 1],
         '"full disk"': [], "disk -full": [4], 'disk -"disk full"': [4], "dis": [4, 2, 1], "dis ": [],
-        "uberraschungen": [2], "Überrasch": [2], "example": [3, 1], "db-1.example": [3, 1], "example.db": [],
+        "uberraschungen": [2], "Überrasch": [2], "example": [6, 3, 1], "db-1.example": [3, 1], "example.db": [],
         "staging": [3], "503": [3], "host": [], "10.0.0.1": [4], "10.0.1": [], "bold": [4], "it's": [4],
         "диск": [4], "wiki": [2], "nul": [5], "two": [5], "nothing-like-it": [],
-        "d%k": [], "disk | nowhere": [], "disk & !full": [2, 1],
+        "d%k": [], "1.42.0": [7, 6], "v1.42.0": [7, 6], "1.42": [7, 6], "1.42 ": [7, 6], "v1.4": [7, 6],
+        "1.42.0-rc.1": [6], "cart:1.42.0": [6], "v42.0": [7, 6], "rc.1": [6], "v1.43": [], "cart -1.42.0": [],
+        "cart -v1.42.0-rc": [7],
+        "main_test.py": [6], "app/v2": [6], "app/2": [6], "srv/app": [6], "disk | nowhere": [], "disk & !full": [2, 1],
     }  # fmt: skip
     for text, seqs in expected.items():
         found = await find(pool, [Scope(topic.id)], text)

@@ -41,9 +41,16 @@ def test_the_queries_of_terms() -> None:
     terms = (Term("x"), Term("disk_full"), Term("b", negative=True), Term("10.0", prefix=True))
     search = compose(terms, ["", "'disk' <-> 'full'", "'b'", "'10' <-> '0'"])
     assert search == Search(
-        "('disk' <-> 'full') & !('b') & ('10' <-> '0':*)",
-        "('disk' & 'full') & ('10' & '0':*)",
+        "('disk' <-> 'full') & !('b') & (('10' | 'v10') <-> ('0':* | 'v0':*))",
+        "('disk' & 'full') & (('10' | 'v10') & ('0':* | 'v0':*))",
         ("disk", "full", "10", "0"),
+    )
+    versions = (Term("v1.x"), Term("2", negative=True), Term("v3'x"))
+    search = compose(versions, ["'v1' <-> 'x'", "'2'", "'v3''x'"])
+    assert search == Search(
+        "(('1' | 'v1') <-> 'x') & !(('2' | 'v2')) & ('v3''x')",
+        "(('1' | 'v1') & 'x') & ('v3''x')",
+        ("1", "x", "v3'x"),
     )
     with pytest.raises(InvalidRequest):
         compose(terms[:1], [""])

@@ -3,6 +3,9 @@
 All positive terms must occur and no negative one. The last word is a prefix unless a space follows it, because it may
 still be being typed. PostgreSQL divides each term into lexemes, as it does the notifications: a term that becomes
 several, such as ``disk_full`` or ``10.0.0.1``, is a phrase.
+
+A version has two spellings, ``1.42.0`` and ``v1.42.0``, and each finds the other: in a query, a number is also the word
+of a ``v`` and that number. So nothing has to be indexed twice, and what was indexed before is found.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ MIN_PREFIX = 2
 
 _TERM = re.compile(r'(?P<minus>-?)(?:"(?P<phrase>[^"]*)"?|(?P<word>[^\s"]+))')
 _LEXEME = re.compile(r"'((?:[^']|'')*)'")
+_NUMBER = re.compile(r"v?([0-9]+)")
 _DISTANCE = re.compile(r" <(?:-|\d+)> ")
 
 
@@ -79,16 +83,35 @@ def compose(terms: Sequence[Term], lexemes: Sequence[str]) -> Search:
     for term, lexeme in zip(terms, lexemes, strict=True):
         if not lexeme:
             continue
+        query = _spelled(lexeme, prefix=term.prefix)
         if term.negative:
-            exact.append(f"!({lexeme})")
+            exact.append(f"!({query})")
             continue
-        query = f"{lexeme}:*" if term.prefix else lexeme
         exact.append(f"({query})")
         anywhere.append(f"({_DISTANCE.sub(' & ', query)})")
-        parts.extend(part.replace("''", "'") for part in _LEXEME.findall(lexeme))
+        parts.extend(_common_part(part.replace("''", "'")) for part in _LEXEME.findall(lexeme))
     if not anywhere:
         raise _nothing_to_find()
     return Search(" & ".join(exact), " & ".join(anywhere), tuple(dict.fromkeys(parts)))
+
+
+def _spelled(lexeme: str, *, prefix: bool) -> str:
+    """Return the tsquery ``lexeme`` with both spellings of each number; with ``prefix``, its last word may go on."""
+    last = list(_LEXEME.finditer(lexeme))[-1].start()
+
+    def spellings(word: re.Match[str]) -> str:
+        ending = ":*" if prefix and word.start() == last else ""
+        if (number := _NUMBER.fullmatch(word[1])) is None:
+            return f"{word[0]}{ending}"
+        return f"('{number[1]}'{ending} | 'v{number[1]}'{ending})"
+
+    return _LEXEME.sub(spellings, lexeme)
+
+
+def _common_part(word: str) -> str:
+    """Return what all spellings of ``word`` contain."""
+    number = _NUMBER.fullmatch(word)
+    return word if number is None else number[1]
 
 
 def _long_enough(word: str) -> bool:
