@@ -164,10 +164,16 @@ class GatewayNode:
     # Long poll: what the routes do, without HTTP
 
     def _accept_poll(self, end: End, _: Any) -> None:
-        def received(request: Any) -> None:
-            self._loop.create_task(self._answer_poll(end, *request))
+        answering: list[asyncio.Task[None]] = []
 
-        end.start(received, lambda: None)
+        def received(request: Any) -> None:
+            answering.append(self._loop.create_task(self._answer_poll(end, *request)))
+
+        def lost() -> None:  # whoever serves HTTP cancels the work on a request whose connection is lost
+            for task in answering:
+                task.cancel()
+
+        end.start(received, lost)
 
     async def _answer_poll(self, end: End, kind: str, token: str, content: Any) -> None:
         name, seen = split_token(token)
@@ -180,16 +186,15 @@ class GatewayNode:
         elif session is None:
             end.send((410, "", ()))
         elif kind == "push":
-            for line in content:
-                await session.receive(line)
+            await session.push(seen, b"\n".join(content), content)
             end.send((200, "", ()))
         else:
-            messages = await session.poll(seen, self._soon)
-            if session.closed and not messages:
-                del self._sessions[name]
+            found = await session.poll(seen, self._soon)
+            if session.closed and not found.messages:
+                self._sessions.pop(name, None)
                 end.send((410, "", ()))
             else:
-                end.send((200 if messages else 204, join_token(name, session.answers), tuple(messages)))
+                end.send((200 if found.messages else 204, join_token(name, found.number), tuple(found.messages)))
 
     def _soon(self, read: Callable[[], None]) -> None:
         self._loop.call_soon(read)

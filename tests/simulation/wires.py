@@ -12,7 +12,7 @@ Open = Callable[[str, Any], Awaitable[End]]
 """``(kind, hello)``: connects to a gateway. Raises :class:`ConnectionRefusedError`."""
 
 REPEATS = 1
-"""How often an HTTP library repeats a GET whose connection broke."""
+"""How often a browser or an HTTP library repeats a request whose connection broke."""
 
 
 class Wire(Protocol):
@@ -102,6 +102,7 @@ class PollWire:
     async def _request(self, kind: str, content: Any, repeats: int = 0) -> tuple[int, str, tuple[bytes, ...]]:
         """Send a request on a connection of its own. Raises :class:`ConnectionRefusedError`."""
         loop = asyncio.get_running_loop()
+        request = (kind, self._token, content)
         for attempt in range(repeats + 1):
             end = await self._connect("poll", kind)
             answered: asyncio.Future[tuple[int, str, tuple[bytes, ...]] | None] = loop.create_future()
@@ -111,7 +112,7 @@ class PollWire:
                     answered.set_result(item)
 
             end.start(answer, lambda answer=answer: answer(None))  # type: ignore[misc]
-            end.send((kind, self._token, content))
+            end.send(request)
             try:
                 found = await answered
             finally:
@@ -141,7 +142,7 @@ class PollWire:
                 lines = [await self._lines.get()]
                 while not self._lines.empty():
                     lines.append(self._lines.get_nowait())
-                status, _, _ = await self._request("push", lines)
+                status, _, _ = await self._request("push", lines, REPEATS)
                 if status != 200:
                     break
         except ConnectionRefusedError:

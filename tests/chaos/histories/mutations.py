@@ -122,7 +122,7 @@ def _once(renew_forever: Any) -> Any:
 
 def _any_answer(poll: Any) -> Any:
     async def poll_whatever_was_lost(self: Any, seen: int, *arguments: Any) -> Any:
-        return await poll(self, self.answers, *arguments)
+        return await poll(self, self._answers.last.number, *arguments)
 
     return poll_whatever_was_lost
 
@@ -173,7 +173,7 @@ MUTATIONS: Sequence[Mutation] = (
         ("pause",), "gateway", 2, [KEYS], 20.0,
     ),
     Mutation(
-        "answer-count", "a poll that shows an older answer ends its session",
+        "answer-again", "a poll that is repeated receives the answer that was lost",
         ("lossy",), "client", 0, [("notifyx_gateway.socket.longpoll_session:LongPollSession.poll", _any_answer)],
     ),
     Mutation(

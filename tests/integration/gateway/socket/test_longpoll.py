@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,11 +14,13 @@ import pytest
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 from quart import Quart
+from yarl import URL
 
 from notifyx_common.metrics import Metrics
 from notifyx_common.serving.answers import AnswerBudget, AnswerLimits, hold_answers
 from notifyx_common.serving.lifecycle import bind
 from notifyx_gateway.socket import longpoll, longpoll_session
+from notifyx_gateway.socket.frames import Message
 from notifyx_gateway.socket.longpoll import LongPoll
 from notifyx_gateway.socket.settings import SocketSettings
 from support.memory_store import MemoryStore
@@ -124,24 +127,134 @@ async def test_open_join_publish_receive_leave(client: Client) -> None:
     assert [part[3] for part in await client.messages(2)] == ["phx_reply", "phx_close"]
 
 
-async def test_a_repeated_poll_whose_answer_was_lost_ends_the_session(client: Client, memory: MemoryStore) -> None:
-    """HTTP libraries and proxies repeat a GET whose connection broke: nobody has what the first answer held."""
+class LosingRelay:
+    """A relay of TCP connections that breaks one in the place of an answer, once for each time it is asked to."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._connections: set[asyncio.Task[None]] = set()
+        self.loses = False
+        self.lost = 0
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[int]:
+        """Serve, and yield the port."""
+        async with await asyncio.start_server(self._accept, "127.0.0.1", 0) as server:
+            yield server.sockets[0].getsockname()[1]
+            for task in self._connections:
+                task.cancel()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        own = asyncio.current_task()
+        assert own is not None
+        self._connections.add(own)
+        there, back = await asyncio.open_connection("127.0.0.1", self._port)
+
+        async def requests() -> None:
+            while data := await reader.read(65536):
+                back.write(data)
+
+        requesting = asyncio.create_task(requests())
+        try:
+            while data := await there.read(65536):
+                if self.loses:
+                    self.loses = False
+                    self.lost += 1
+                    break
+                writer.write(data)
+        finally:
+            requesting.cancel()
+            writer.close()
+            back.close()
+
+
+async def test_a_client_whose_library_repeats_its_polls_receives_what_was_lost(
+    client: Client, memory: MemoryStore
+) -> None:
+    """Its answers are lost one after the other, and aiohttp sends each GET again without a word."""
+    address = URL(client.url)
+    assert address.port is not None
+    relay, found = LosingRelay(address.port), list[Any]()
+    async with relay.serving() as port, aiohttp.ClientSession() as http:
+        lossy = Client(http, str(address.with_port(port)))
+        relay.loses = True
+        assert (await lossy.get())["status"] == 410
+        assert await lossy.post(message("1", "1", "topic:news", "phx_join", {})) == 200
+        relay.loses = True
+        assert (await lossy.get())["status"] == 204, "no messages before the client is known to follow its tokens"
+        for expected in (1, 2, 3, 4):
+            relay.loses = True
+            found += await lossy.messages(1)
+            memory.append("news", f"after answer {expected}")
+    assert relay.lost == 6
+    assert [part[3] for part in found] == ["phx_reply"] + ["notification"] * 3
+    assert [part[4]["seq"] for part in found[1:]] == [1, 2, 3]
+
+
+async def test_a_poll_that_is_older_than_the_last_ends_the_session(client: Client, memory: MemoryStore) -> None:
     memory.topic("news")
     await client.get()
     await client.post(message("1", "1", "topic:news", "phx_join", {}))
     (joined,) = await client.messages(1)
     assert joined[3] == "phx_reply"
     known = client.token
-    memory.append("news", "lost on the way")
-    assert (await client.get())["status"] == 200
-    memory.append("news", "not to come first")
+    for body in ("first", "second"):
+        memory.append("news", body)
+        await client.messages(1)
     client.token = known
     assert await client.get() == {"status": 410}
     client.token = "null"
     assert (await client.get())["status"] == 410
     await client.post(message("1", "1", "topic:news", "phx_join", {"since": 0}))
     found = await client.messages(3)
-    assert [one[4]["body"] for one in found if one[3] == "notification"] == ["lost on the way", "not to come first"]
+    assert [one[4]["body"] for one in found if one[3] == "notification"] == ["first", "second"]
+
+
+async def test_a_client_that_keeps_its_first_token_receives(client: Client, memory: MemoryStore) -> None:
+    await client.get()
+    first = client.token
+    await client.post(message("1", "1", "topic:news", "phx_join", {}))
+    found = list[Any]()
+    async with asyncio.timeout(PATIENCE):
+        while len(found) < 4:
+            client.token = first
+            if found_now := (await client.get())["messages"]:
+                found += map(orjson.loads, found_now)
+                memory.append("news", "another")
+    assert [part[3] for part in found] == ["phx_reply"] + ["notification"] * 3
+    assert client.token == first
+
+
+async def test_the_lines_of_a_repeated_request_are_handled_once(
+    client: Client, poll: LongPoll, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await client.get()
+    await client.messages(0)
+    lines = [message("1", "1", "topic:news", "phx_join", {})]
+    lines += [message("1", str(n), "topic:news", "publish", {"body": f"n{n}"}) for n in range(2, 6)]
+    [session] = poll._sessions.values()
+    handled, receive = list[Any](), session.receive
+
+    async def receive_and_pause(line: bytes) -> Message | None:
+        one = await receive(line)
+        assert one is not None
+        handled.append(one.ref)
+        if len(handled) == 3:
+            session.pause()
+        return one
+
+    monkeypatch.setattr(session, "receive", receive_and_pause)
+    first = asyncio.create_task(client.post(*lines))
+    await until(lambda: len(handled) == 3, "a part of the lines is handled")
+    first.cancel()
+    await until(lambda: session.posts == 0, "its connection is broken")
+    session.resume()
+    assert await client.post(*lines) == 200
+    assert handled == ["1", "2", "3", "4", "5"]
+    assert await client.post(*lines) == 200
+    assert handled == ["1", "2", "3", "4", "5"]
+    rows = [part[4]["body"] for part in await client.messages(9) if part[3] == "notification"]
+    assert rows == ["n2", "n3", "n4", "n5"]
 
 
 async def test_what_many_topics_have_to_catch_up_on_leaves_room_for_the_answers(
@@ -181,11 +294,13 @@ async def test_while_no_signing_key_is_known_the_client_tries_again(client: Clie
 async def test_a_poll_without_news_is_204(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(longpoll_session, "POLL_TIMEOUT", 0.2)
     await client.get()
+    await client.get()
     assert (await client.get())["status"] == 204
 
 
 async def test_a_waiting_poll_is_answered_at_once(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(longpoll_session, "POLL_TIMEOUT", 10 * PATIENCE)
+    await client.get()
     await client.get()
     waiting = asyncio.create_task(client.get())
     await asyncio.sleep(0.1)
@@ -262,9 +377,10 @@ async def test_what_waits_is_bounded(client: Client, memory: MemoryStore, gatewa
     await client.post(message("1", "1", "topic:news", "phx_join", {"since": 0}))
     got = await client.messages(1 + last)
     assert [part[4]["seq"] for part in got[1:]] == list(range(1, last + 1))
-    async with asyncio.timeout(PATIENCE):
-        while waiting(gateway):  # an answer counts until it is written
-            await asyncio.sleep(0.01)
+    assert waiting(gateway), "an answer counts until the token that it gave comes back"
+    following = asyncio.create_task(client.get())
+    await until(lambda: waiting(gateway) == 0, "nothing is stored that cannot be asked for")
+    following.cancel()
 
 
 async def test_a_session_of_a_full_node_gives_way_and_the_client_resumes(

@@ -5,9 +5,10 @@ nodes forward its requests to that node, or answer 410 if that is gone: then the
 again and so resumes. A forwarded request never opens one: the node that the client reached does, by its own caps. What
 is queued for the next poll is bounded.
 
-An answer may be lost on its way without the client noticing: HTTP libraries and proxies repeat a GET whose connection
-broke. So each answer with messages changes the token, and once a client has shown a new one, a poll with an older one
-ends the session.
+Either request may come twice without the client noticing: HTTP libraries and proxies repeat one whose connection broke.
+A token counts the answers that its client has, so a repeated poll receives the lost answer again
+(:mod:`notifyx_gateway.socket.longpoll_answers`), and a repeated line is handled once
+(:mod:`notifyx_gateway.socket.longpoll_posts`).
 """
 
 from __future__ import annotations
@@ -133,16 +134,16 @@ class LongPoll:
         session = self._sessions.get(name)
         if session is None:
             return None
-        messages = await session.poll(seen)
-        if session.closed and not messages:
+        found = await session.poll(seen)
+        if session.closed and not found.messages:
             self._end(name, session.close_reason)
             return _answer(410)
-        fresh = join_token(name, session.answers)
-        return _answer(200 if messages else 204, token=fresh, messages=[text.decode() for text in messages])
+        messages = [text.decode() for text in found.messages]
+        return _answer(200 if messages else 204, token=join_token(name, found.number), messages=messages)
 
     async def _push(self, token: str) -> Response | None:
         """Return the answer to lines; ``None`` if the session is not on this node."""
-        name, _ = split_token(token)
+        name, seen = split_token(token)
         session = self._sessions.get(name)
         if session is None or session.closed:
             return None
@@ -153,8 +154,7 @@ class LongPoll:
         session.posts += 1
         try:
             body: bytes = await request.data
-            for line in self._lines(body):
-                await session.receive(line)
+            await session.push(seen, body, self._lines(body))
         except (BadFrame, NotifyxError) as error:
             log.info("long_poll_closed", reason=str(error))
             session.close(INTERNAL_ERROR, "bad frame")
@@ -220,7 +220,7 @@ class LongPoll:
 
 
 def join_token(name: str, answers: int) -> str:
-    """Return the token of a session after so many answers with messages; a poll shows what its client has got."""
+    """Return the token of a session after so many answers; a poll shows what its client has got."""
     return f"{name}~{answers}"
 
 

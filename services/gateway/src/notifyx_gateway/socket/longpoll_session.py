@@ -13,7 +13,9 @@ from notifyx_gateway.delivery.cursors import Row
 from notifyx_gateway.socket.admission import Admission
 from notifyx_gateway.socket.client import ConnectedClient
 from notifyx_gateway.socket.context import SocketContext
-from notifyx_gateway.socket.frames import around_notification, as_object, decode_line
+from notifyx_gateway.socket.frames import Message, around_notification, as_object, decode_line
+from notifyx_gateway.socket.longpoll_answers import Answered, Answers, Choice
+from notifyx_gateway.socket.longpoll_posts import Posts
 from notifyx_gateway.socket.user_channel import make_handler
 
 POLL_TIMEOUT = 10.0
@@ -55,9 +57,8 @@ class LongPollSession:
         self.close_reason = ""
         self.last_poll = asyncio.get_running_loop().time()
         self.place = admission.place
-        self.answers = 0
-        """Number of answers with messages; a client that follows them shows how many it has got."""
-        self._follows = False
+        self._answers = Answers()
+        self._recent_posts = Posts()
         self.posts = 0
         """Number of requests whose lines are read or wait."""
         self._turns = context.turns
@@ -88,13 +89,13 @@ class LongPollSession:
         self._queue.extend(payload)
         self._pending += size
         self.accepted += size
-        self._together.note(self, self.waiting_bytes())
+        self._note_waiting()
         self._changed.set()
         if self._pending > self._max_pending:
             self._drop("the client does not poll fast enough")
 
     def waiting_bytes(self) -> int:
-        return self._pending + self._unread
+        return self._pending + self._unread + self._answers.size
 
     def writable_bytes(self) -> int:
         return self._max_pending - self._pending
@@ -114,10 +115,11 @@ class LongPollSession:
         self.client.on_closed()
 
     def discard(self) -> None:
-        """Drop what is queued."""
+        """Drop what is queued, and what would be repeated."""
         self._queue.clear()
         self._pending = 0
-        self._together.note(self, self._unread)
+        self._answers.discard()
+        self._note_waiting()
 
     def _drop(self, reason: str) -> None:
         self.discard()
@@ -148,22 +150,35 @@ class LongPollSession:
 
     # Requests
 
-    async def poll(self, seen: int, at_end: AtEnd = at_end_of_answer) -> list[bytes]:
-        """Return queued messages, or those that arrive within the timeout. A newer poll ends an older one.
+    async def poll(self, seen: int, at_end: AtEnd = at_end_of_answer) -> Answered:
+        """Return queued messages, or those that arrive within the timeout, or the last answer again.
 
-        ``at_end`` calls what it is given once the answer has been written, or its connection is lost.
-
-        ``seen`` is the number of answers that the client has got. If one was lost, its messages are: whoever repeats a
-        poll for the client (its HTTP library, a proxy) does not tell it. The session ends, so that the client resumes.
-        One that shows its first token for ever does not follow; without the first answer, no other has joined anything.
+        ``seen`` is the number in the token that the client shows; :mod:`notifyx_gateway.socket.longpoll_answers` says
+        what follows from it. If an answer was lost that cannot be repeated, the session ends: the client then resumes.
+        A newer poll ends an older one. ``at_end`` calls what it is given once the answer has been written, or its
+        connection is lost.
         """
-        loop = asyncio.get_running_loop()
-        self._follows = self._follows or seen > 0
-        if self._follows and seen != self.answers:
+        choice = self._answers.shown(seen)
+        self._note_waiting()
+        if choice is Choice.LOST:
             self._drop("an answer did not reach the client")
         self._turn += 1
         turn = self._turn
         self._changed.set()
+        if choice is not Choice.AGAIN:
+            await self._wait_for_messages(turn)
+        if turn != self._turn:
+            return Answered(seen)
+        self.last_poll = asyncio.get_running_loop().time()
+        if self._unread + self._pending > 2 * self._max_pending:
+            self._drop("the client does not read its answers")
+        found = self._answers.last if choice is Choice.AGAIN else self._next_answer(seen)
+        if found.messages:
+            self._wait_for_reader(at_end, sum(map(len, found.messages)))
+        return found
+
+    async def _wait_for_messages(self, turn: int) -> None:
+        loop = asyncio.get_running_loop()
         until = loop.time() + POLL_TIMEOUT
         while turn == self._turn and not self._queue and not self.closed and (left := until - loop.time()) > 0:
             self.last_poll = loop.time() + left
@@ -171,24 +186,21 @@ class LongPollSession:
             try:
                 await asyncio.wait_for(self._changed.wait(), left)
             except TimeoutError:
-                break
-        if turn != self._turn:
-            return []
-        self.last_poll = loop.time()
-        if self._unread + self._pending > 2 * self._max_pending:
-            self._drop("the client does not read its answers")
-        messages = list(self._queue)
-        self._queue.clear()
-        if messages:
-            self.answers += 1
-            self._wait_for_reader(at_end)
-        self._emptied.set()
-        return messages
+                return
 
-    def _wait_for_reader(self, at_end: AtEnd) -> None:
-        """Count what was queued until the answer to the current request has been written, or its connection is lost."""
-        size, self._pending = self._pending, 0
+    def _next_answer(self, seen: int) -> Answered:
+        if not self._queue:
+            return Answered(seen)
+        found = self._answers.add(tuple(self._queue), self._pending)
+        self._queue.clear()
+        self._pending = 0
+        self._emptied.set()
+        return found
+
+    def _wait_for_reader(self, at_end: AtEnd, size: int) -> None:
+        """Count ``size`` bytes until the answer to the current request has been written, or its connection is lost."""
         self._unread += size
+        self._note_waiting()
         task = asyncio.current_task()
         assert task is not None
         writing = task
@@ -197,23 +209,45 @@ class LongPollSession:
         def read() -> None:
             self._writing.discard(writing)
             self._unread -= size
-            self._together.note(self, self.waiting_bytes())
+            self._note_waiting()
 
         at_end(read)
 
-    async def receive(self, line: bytes) -> None:
-        """Handle one message. Raises :class:`BadFrame`, or :class:`Unavailable` if too many are in progress."""
+    def _note_waiting(self) -> None:
+        self._together.note(self, self.waiting_bytes())
+
+    async def push(self, seen: int, body: bytes, lines: Sequence[bytes]) -> None:
+        """Handle the ``lines`` of ``body``, each once, also if the request is repeated. Raises as :meth:`receive`."""
+        if self._answers.one_token:
+            for line in lines:
+                await self.receive(line)
+            return
+        post = self._recent_posts.find(seen, body)
+        async with post.turn:
+            while post.handled < len(lines):
+                message = await self.receive(lines[post.handled])
+                post.handled += 1
+                if message is not None and message.ref is None:
+                    self._recent_posts.forget(post)
+
+    async def receive(self, line: bytes) -> Message | None:
+        """Handle one message, and return it; ``None`` once the session is closed.
+
+        Raises :class:`BadFrame`, or :class:`Unavailable` if too many are in progress.
+        """
         try:
             async with asyncio.timeout(POLL_TIMEOUT):
                 await self._may_receive()
         except TimeoutError:
             raise Unavailable("Too many requests of this session are being worked on.") from None
         if self.closed:
-            return
+            return None
         wait = self.client.budget.spend(len(line))
         if wait:
             self.pause_for(wait)
-        self.client.message(decode_line(line, objects=self._objects))
+        message = decode_line(line, objects=self._objects)
+        self.client.message(message)
+        return message
 
     async def _may_receive(self) -> None:
         await self._reading.wait()
