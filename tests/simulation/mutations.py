@@ -25,13 +25,15 @@ from notifyx_gateway.delivery.known_position import KnownPosition
 from notifyx_gateway.delivery.ring import Ring
 from notifyx_gateway.delivery.topic_state import Progress
 from notifyx_gateway.socket.connection import WebSocketConnection
+from notifyx_gateway.socket.longpoll_posts import Post, Posts
+from notifyx_gateway.socket.longpoll_session import LongPollSession
 from notifyx_gateway.upstream.fair_queue import FairQueue
 from notifyx_gateway.upstream.outbox import Outbox
 from notifyx_store.feed.core import FeedCore
 from notifyx_store.feed.server import FeedServer
 from simulation.plan import Plan, draw
 from simulation.rules import check
-from simulation.scenes import late_position, old_position, slow_reader, two_devices
+from simulation.scenes import late_position, lost_answers, old_position, slow_reader, two_devices
 from simulation.world import run
 from support.mutations import hold_nobody
 
@@ -128,6 +130,13 @@ def _fresh_batch_each_time(send_once: Any) -> Any:
     return send
 
 
+def _take_for_newest(poll: Callable[..., Any]) -> Callable[..., Any]:
+    async def poll_whatever_was_lost(self: Any, seen: int, *arguments: Any) -> Any:
+        return await poll(self, self._answers.last.number, *arguments)
+
+    return poll_whatever_was_lost
+
+
 async def _wait_below_low_water(self: WebSocketConnection) -> None:
     from notifyx_gateway.socket import connection  # noqa: PLC0415 - its sizes are set for each history
 
@@ -194,6 +203,16 @@ MUTATIONS: Sequence[Mutation] = (
         "drained", "who waits for a connection to drain waits only while its transport is paused", 0,
         [(WebSocketConnection, "wait_drained", _wait_below_low_water)],
         slow_reader,
+    ),
+    Mutation(
+        "answer-again", "a poll that is repeated receives the answer that was lost", 0,
+        [(LongPollSession, "poll", _take_for_newest(LongPollSession.poll))],
+        lost_answers,
+    ),
+    Mutation(
+        "lines-once", "a line of a request that is repeated is handled once", 0,
+        [(Posts, "find", lambda self, seen, body: Post(b""))],
+        lost_answers,
     ),
     Mutation(
         "library-resume", "the Python client joins again after the last seq that it returned", 0,

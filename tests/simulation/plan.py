@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Literal
 
 from chaos.histories.events import EmailMode
 
-Kind = Literal["socket", "longpoll", "stream", "library", "publisher"]
+Kind = Literal["socket", "longpoll", "stream", "library", "publisher", "polling publisher"]
 Action = Literal[
     "client", "publish", "ack", "ack_one", "nap", "kill", "cut", "stall", "slow",
     "lose_wakeups", "lose_commits", "drop_listener", "restrict",
@@ -100,7 +100,7 @@ def draw(seed: int) -> Plan:
     seconds = random.choice((0.6, 1.0, 1.0, 2.0))
     clients = _clients(random, topics)
     subscriptions = _subscriptions(random, topics)
-    steps = _faults(random, gateways, stores, seconds)
+    steps = _with_brief_cuts(seed, _faults(random, gateways, stores, seconds))
     for one in clients:
         late = 0.1 if one.kind == "publisher" else seconds * 0.9
         steps.append(Step(_time(random, late), "client", one.name))
@@ -121,9 +121,29 @@ def draw(seed: int) -> Plan:
         gateways,
         stores,
         tuple(topics),
-        clients,
+        _with_polling_publishers(seed, clients),
         subscriptions,
         tuple(sorted(steps, key=lambda one: one.at)),
+    )
+
+
+def _with_brief_cuts(seed: int, steps: list[Step]) -> list[Step]:
+    """Let some cuts of clients end as soon as the connections are broken: what is repeated reaches the same gateway."""
+    # A generator of its own: what else is drawn is as it was before there were these.
+    random = Random(f"brief cuts {seed}")
+    return [
+        replace(step, amount=0.0)
+        if step.action == "cut" and step.who.startswith("clients") and random.random() < 0.5
+        else step
+        for step in steps
+    ]
+
+
+def _with_polling_publishers(seed: int, clients: tuple[ClientPlan, ...]) -> tuple[ClientPlan, ...]:
+    random = Random(f"polling publishers {seed}")
+    return tuple(
+        replace(client, kind="polling publisher") if client.kind == "publisher" and random.random() < 0.25 else client
+        for client in clients
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from chaos.histories.events import Outcome, Publish
+from chaos.histories.events import Outcome, Publish, Via
 from chaos.histories.publishers import STATUS_OF, outcome_of
 from simulation.receivers import ChannelReceiver
 from simulation.record import Record
@@ -29,8 +29,10 @@ class Message:
 class Publisher(ChannelReceiver):
     """A client that publishes. ``left`` are the messages whose outcome is open, in the order in which they came."""
 
-    def __init__(self, name: str, user: str, topics: dict[str, bool], record: Record, connect: Open) -> None:
-        super().__init__(name, user, topics, record, connect, via="socket")
+    def __init__(
+        self, name: str, user: str, topics: dict[str, bool], record: Record, connect: Open, *, via: Via = "socket"
+    ) -> None:
+        super().__init__(name, user, topics, record, connect, via=via)
         self.left: dict[str, Message] = {}
         self._sessions = 0
         self.on_joined = self._on_joined

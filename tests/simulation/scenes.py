@@ -114,3 +114,27 @@ def old_position(seed: int) -> Plan:
             Step(read + random.uniform(0.0, 0.03), "ack", "c0", "main", amount=0.5),
         ),
     )
+
+
+def lost_answers(seed: int) -> Plan:
+    """Those who poll, over a slow link, lose the answers to requests that have reached their gateway."""
+    random = Random(f"lost answers {seed}")
+    return Plan(
+        seed=seed,
+        seconds=1.0,
+        gateways=("gateway-0",),
+        stores=("store-0",),
+        topics=(TopicPlan("main"),),
+        clients=(
+            ClientPlan("p0", "polling publisher", "bob", (("main", False),)),
+            ClientPlan("c0", "longpoll", "ada", (("main", True),)),
+        ),
+        subscriptions=(),
+        steps=(
+            Step(0.01, "client", "p0"),
+            Step(0.02, "client", "c0"),
+            Step(0.2, "slow", "clients gateway-0", amount=0.8),
+            *(Step(random.uniform(0.1, 0.8), "publish", "p0", "main", "once") for _ in range(8)),
+            Step(random.uniform(0.3, 0.8), "cut", "clients gateway-0"),
+        ),
+    )

@@ -188,6 +188,8 @@ class World:
             client = LiveReceiver(name, user, topics, self.record, connect)
         elif plan.kind == "publisher":
             client = Publisher(name, user, topics, self.record, connect)
+        elif plan.kind == "polling publisher":
+            client = Publisher(name, user, topics, self.record, connect, via="longpoll")
         else:
             client = ChannelReceiver(name, user, topics, self.record, connect, via=plan.kind, own=True)
         made.append(client)
