@@ -176,7 +176,7 @@ MUTATIONS: Sequence[Mutation] = (
         [(Fanout, "attach", _attach_at_head(Fanout.attach))],
     ),
     Mutation(
-        "ahead", "a sink whose join knows more than the feed gets only what follows its cursor", 3,
+        "ahead", "a sink whose join knows more than the feed gets only what follows its cursor", 67,
         [(Fanout, "attach", _attach_without_ahead(Fanout.attach))],
     ),
     Mutation(
@@ -184,7 +184,7 @@ MUTATIONS: Sequence[Mutation] = (
         [(Ring, "after", _after_whatever_floor)],
     ),
     Mutation(
-        "one-in-flight", "each account has one batch in flight in a lane", 2,
+        "one-in-flight", "each account has one batch in flight in a lane", 41,
         [(FairQueue, "take", hold_nobody(FairQueue.take))],
     ),
     Mutation(
@@ -205,12 +205,12 @@ MUTATIONS: Sequence[Mutation] = (
         slow_reader,
     ),
     Mutation(
-        "answer-again", "a poll that is repeated receives the answer that was lost", 0,
+        "answer-again", "a poll that is repeated receives the answer that was lost", 1,
         [(LongPollSession, "poll", _take_for_newest(LongPollSession.poll))],
         lost_answers,
     ),
     Mutation(
-        "lines-once", "a line of a request that is repeated is handled once", 0,
+        "lines-once", "a line of a request that is repeated is handled once", 6,
         [(Posts, "find", lambda self, seen, body: Post(b""))],
         lost_answers,
     ),
