@@ -79,7 +79,7 @@ def test_who_may_go_where_may_come_in_there(rendering: Rendering) -> None:
         if peer not in ("anyone", "named"):
             assert {(peer, component, port), (peer, "anyone", port)} & came
     for component, peer, port in came:
-        # Who is let in at the door may use the socket too, and the operator's metrics are as open as the others'.
+        # Who is admitted to the page may use the socket too; the operator's metrics are as open as the others'.
         unused = (component, port) in {("gateway", 4001), ("operator", 9090)}
         if peer not in ("anyone", "named", "test") and not unused:
             assert (peer, component, port) in ways(rendering, "egress")

@@ -196,8 +196,8 @@ def test_internal_calls_go_to_the_tls_port_alone(renderings: dict[str, Rendering
     came = {way for way in ways(renderings[OWN], "ingress") if way[2] == 4443}
     assert came == {(service, caller, 4443) for service, who in callers.items() for caller in who}
     plain = {way for way in ways(renderings[OWN], "ingress") if way[2] == 4000}
-    assert plain == {("gateway", "anyone", 4000)}, "the front door"
-    # The operator probes the front door.
+    assert plain == {("gateway", "anyone", 4000)}, "the entry point"
+    # The operator probes the entry point.
     assert {way for way in ways(renderings[OWN], "egress") if way[2] == 4000} == {("operator", "gateway", 4000)}
     both = render({"internalTls": {"enabled": True, "acceptPlain": True}})
     for service, who in callers.items():

@@ -84,7 +84,7 @@ def test_an_alert_says_what_is_wrong_and_has_a_page_that_says_what_to_do(name: s
     assert set(alert["annotations"]) == {"summary", "description"}
     page = (RUNBOOKS / f"{name}.md").read_text()
     assert page.startswith(f"# {name}\n")
-    for part in ("## What it means", "## What to look at", "## What to do"):
+    for part in ("## What it means", "## What to check", "## What to do"):
         assert part in page
     assert f"({name}.md)" in (RUNBOOKS / "README.md").read_text()
 

@@ -1,4 +1,4 @@
-"""Requests in JSON that the one reader accepts or refuses, whichever door they come through."""
+"""Requests in JSON that the one reader accepts or refuses, whichever interface they come through."""
 
 from __future__ import annotations
 

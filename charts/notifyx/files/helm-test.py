@@ -1,4 +1,4 @@
-"""What `helm test` runs: one notification from publish to acknowledgement, through the front door, as its user."""
+"""What `helm test` runs: one notification from publish to acknowledgement, through the entry point, as its user."""
 
 import asyncio
 import base64

@@ -425,7 +425,7 @@ http://{{ include "notifyx.fullname" . }}-prometheus:9090
 {{- if and .Values.prober.seconds .Values.serviceAccounts.audience }}yes{{ end -}}
 {{- end -}}
 
-{{/* Where it probes: the front door that is named, or else the gateway's Service. */}}
+{{/* Where it probes: the entry point that is named, or else the gateway's Service. */}}
 {{- define "notifyx.probeEnv" -}}
 {{- $gateway := include "notifyx.name" (dict "root" . "part" "gateway") -}}
 - name: NOTIFYX_PROBE_SECONDS

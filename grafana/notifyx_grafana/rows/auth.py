@@ -18,8 +18,8 @@ ROW = Row(
         ),
         Graph(
             number=2,
-            title="Refused credentials",
-            why="Credentials that were refused in a second, by kind; many wrong passwords are somebody who guesses.",
+            title="Rejected credentials",
+            why="Credentials that were rejected in a second, by kind; many wrong passwords are somebody who guesses.",
             queries=(Query(per_second("notifyx_auth_failures_total", "reason"), "{{reason}}"),),
             unit=EVENTS,
             nothing="None was refused",

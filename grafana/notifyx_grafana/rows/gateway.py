@@ -34,7 +34,7 @@ ROW = Row(
         ),
         Graph(
             number=4,
-            title="Publishes by door",
+            title="Publishes by interface",
             why="Publishes through the socket and REST by answer; a duplicate was sent again, and published once.",
             queries=(Query(per_second("notifyx_publishes_total", "via, outcome"), "{{via}}: {{outcome}}"),),
             unit=MESSAGES,
@@ -50,7 +50,7 @@ ROW = Row(
         Graph(
             number=6,
             title="Joins",
-            why="Channel joins by how they were answered; many at once are clients that come back after a break.",
+            why="Channel joins by how they were answered; many at once are clients that reconnect after a break.",
             queries=(Query(per_second("notifyx_joins_total", "outcome"), "{{outcome}}"),),
             unit=EVENTS,
         ),
@@ -65,7 +65,7 @@ ROW = Row(
         Graph(
             number=8,
             title="Disconnects and protections",
-            why="Why connections ended, were refused or were not read for a while; clients come back by themselves.",
+            why="Why connections ended, were rejected or were not read for a while; clients reconnect by themselves.",
             queries=(
                 Query(per_second("notifyx_disconnects_total", "reason"), "{{reason}}"),
                 Query(per_second("notifyx_connections_rejected_total", "cap"), "rejected: {{cap}}"),

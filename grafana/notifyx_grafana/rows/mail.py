@@ -12,7 +12,7 @@ ROW = Row(
         Graph(
             number=1,
             title="Outbox",
-            why="Emails that wait: pending ones until they are due and taken, leased ones are on their way.",
+            why="Emails that wait: pending ones until they are due and leased, leased ones are on their way.",
             queries=(Query('max by (state) (notifyx_outbox_emails{state=~"pending|leased"})', "{{state}}"),),
             unit=COUNT,
             stacked=True,
@@ -43,7 +43,7 @@ ROW = Row(
         Graph(
             number=5,
             title="Time to send",
-            why="How long it takes to render an email and to hand it to the mail server.",
+            why="How long it takes to render an email and to send it to the mail server.",
             queries=(
                 Query(quantile(0.5, "notifyx_mail_send_seconds"), "p50"),
                 Query(quantile(0.99, "notifyx_mail_send_seconds"), "p99"),

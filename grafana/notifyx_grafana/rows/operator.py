@@ -12,7 +12,7 @@ ROW = Row(
         Graph(
             number=1,
             title="Topic resources",
-            why="NotifyxTopics by where they stand; the conditions of one that is not InSync say why.",
+            why="NotifyxTopics by state; the conditions of one that is not InSync say why.",
             queries=(Query("max by (state) (notifyx_topic_resources)", "{{state}}"),),
             unit=COUNT,
             stacked=True,
@@ -20,7 +20,7 @@ ROW = Row(
         Graph(
             number=2,
             title="Reconciles",
-            why="NotifyxTopics that the operator looked after in a second, by where they stood afterwards.",
+            why="NotifyxTopics that the operator reconciled in a second, by their state after it.",
             queries=(Query(per_second("notifyx_reconciles_total", "outcome"), "{{outcome}}"),),
             unit=EVENTS,
         ),
@@ -53,7 +53,7 @@ ROW = Row(
         Graph(
             number=6,
             title="Why there are so many",
-            why="What decided the number of replicas at each look; docs/scaling.md explains each cause.",
+            why="What decided the number of replicas at each decision; docs/scaling.md explains each cause.",
             queries=(Query(grown("notifyx_scaling_decisions_total", "service, cause"), "{{service}}: {{cause}}"),),
             unit=COUNT,
             stacked=True,
@@ -61,7 +61,7 @@ ROW = Row(
         Graph(
             number=7,
             title="Probes",
-            why="What became of the notifications that the operator sends itself through the front door.",
+            why="What became of the notifications that the operator sends itself through the entry point.",
             queries=(Query(per_second("notifyx_probe_notifications_total", "outcome"), "{{outcome}}"),),
             unit=EVENTS,
             nothing="Nothing is probed",
@@ -69,7 +69,7 @@ ROW = Row(
         Graph(
             number=8,
             title="Time of a probe",
-            why="How long a probe takes from being sent to its receipt, front door to front door.",
+            why="How long a probe takes from being sent to its receipt, from and to the entry point.",
             queries=(
                 Query(quantile(0.5, "notifyx_probe_delivery_seconds"), "p50"),
                 Query(quantile(0.99, "notifyx_probe_delivery_seconds"), "p99"),

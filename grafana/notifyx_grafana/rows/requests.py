@@ -53,7 +53,7 @@ ROW = Row(
         Graph(
             number=5,
             title="Answers of the gateway",
-            why="What users are told: 4xx is a request that was wrong or not allowed, 5xx is a fault of the platform.",
+            why="What users receive: 4xx is a request that was wrong or not allowed, 5xx is a fault of the platform.",
             queries=(Query(per_second("notifyx_http_requests_total", "status", 'service="gateway"'), "{{status}}"),),
             unit=REQUESTS,
             height=10,
@@ -62,14 +62,14 @@ ROW = Row(
         Graph(
             number=6,
             title="Calls to each service",
-            why="How often the services call each other in a second, by who is called.",
+            why="Calls between the services in a second, by who is called.",
             queries=(Query(per_second(CALLS, "target"), "{{target}}"),),
             unit=REQUESTS,
         ),
         Graph(
             number=7,
             title="Calls without success",
-            why="Calls between services by what came back instead of success; refusals such as not_found are among it.",
+            why="Calls between services by their result instead of success, such as not_found.",
             queries=(Query(per_second(CALLS, "target, outcome", 'outcome!="ok"'), "{{target}}: {{outcome}}"),),
             unit=REQUESTS,
             nothing="Every call succeeded",

@@ -13,7 +13,7 @@ ROW = Row(
             number=12,
             title="Pools and queues in use",
             why="How full the fullest node's pool or queue is; when it is full, who comes next waits for a place in a "
-            "pool, and is refused by a queue.",
+            "pool, and is rejected by a queue.",
             queries=(
                 Query(
                     'max by (pool) (notifyx_pool_places{state="used"} '
@@ -78,14 +78,14 @@ ROW = Row(
         Graph(
             number=7,
             title="Cache hits",
-            why="The share of look-ups that a cache answered; without hits, the service behind it carries the load.",
+            why="The share of reads that a cache answered; without hits, the service behind it carries the load.",
             queries=(Query("notifyx:cache_hits:ratio5m", "{{cache}}"),),
             unit=SHARE,
         ),
         Graph(
             number=8,
-            title="Cache look-ups",
-            why="How often memory and the shared cache (memcached) are asked, and with what result.",
+            title="Cache reads",
+            why="Reads of memory and of the shared cache (memcached) in a second, by result.",
             queries=(Query(per_second("notifyx_cache_requests_total", "tier, result"), "{{tier}}: {{result}}"),),
             unit=EVENTS,
             stacked=True,
@@ -93,7 +93,7 @@ ROW = Row(
         Graph(
             number=9,
             title="Cache errors",
-            why="Look-ups that got no answer; nothing is wrong for users, the services behind the caches are asked.",
+            why="Reads that got no answer; nothing is wrong for users, the services behind the caches are called.",
             queries=(Query(per_second("notifyx_cache_requests_total", "cache", 'result="error"'), "{{cache}}"),),
             width=6,
             unit=EVENTS,
@@ -112,7 +112,7 @@ ROW = Row(
         Graph(
             number=11,
             title="Discovery begun anew",
-            why="How often a node had to list the endpoints from the start: its version was gone, or the watch failed.",
+            why="How many times a node listed the endpoints from the start: its version was gone, or the watch failed.",
             queries=(Query(grown("notifyx_discovery_restarts_total", "reason"), "{{reason}}"),),
             width=6,
             unit=COUNT,

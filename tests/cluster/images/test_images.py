@@ -75,7 +75,7 @@ def test_an_image_holds_a_part_and_what_it_needs_only(image: Image) -> None:
     assert {"PYTHONSAFEPATH=1", "NOTIFYX_HOST=::", "HOME=/tmp"} <= set(found.config["Env"])
     assert f"opt/notifyx/bin/notifyx-{part}" in code
     assert not [name for name in code if "site-packages/" in name and not OURS.search(name)]
-    # The operator probes the front door as any client, and a backup is a command of the client.
+    # The operator probes the entry point as any client, and a backup is a command of the client.
     assert any("/site-packages/notifyx/" in name for name in code) == ("client" in OTHERS.get(part, ()))
     others = {f"/notifyx_{other}/" for other in (*PARTS, "local") if other not in (part, *OTHERS.get(part, ()))}
     assert not [name for name in code if any(other in name for other in others)]
