@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { begun, EMPTY, MOST_ITEMS, nextBefore, older, pushed, pushedAll, withoutRemoved } from "@/model/feed";
+import { begun, EMPTY, MAX_ITEMS, nextBefore, older, pushed, pushedAll, withoutRemoved } from "@/model/feed";
 import { note, notes } from "./notifications";
 
 const seqs = (feed: { items: readonly { seq: number }[] }) => feed.items.map((item) => item.seq);
@@ -48,9 +48,9 @@ describe("a feed", () => {
   });
 
   it("holds a bounded number, and loads the rest again", () => {
-    const feed = pushedAll({ ...begun(EMPTY, 0) }, notes("t", 1, MOST_ITEMS + 1));
-    expect(feed.items.length).toBeLessThanOrEqual(MOST_ITEMS);
-    expect([feed.head, feed.complete]).toEqual([MOST_ITEMS + 1, false]);
+    const feed = pushedAll({ ...begun(EMPTY, 0) }, notes("t", 1, MAX_ITEMS + 1));
+    expect(feed.items.length).toBeLessThanOrEqual(MAX_ITEMS);
+    expect([feed.head, feed.complete]).toEqual([MAX_ITEMS + 1, false]);
     expect(nextBefore(feed)).toBe(feed.items[0]?.seq);
   });
 

@@ -7,11 +7,11 @@ import {
   canBeDiscarded,
   type Entry,
   full,
+  MAX_ENTRIES,
   type Message,
-  MOST_ENTRIES,
   messagesTo,
   nextToSend,
-  standing,
+  statusText,
 } from "@/model/outbox";
 
 const HOUR = 3_600_000;
@@ -24,10 +24,10 @@ describe("the outbox", () => {
   it("says how a message stands, and lets go of what no server has", () => {
     const message = publish("a", 1) as Message;
     const refused = { ...message, problem: "There is no such user." };
-    expect(standing(message, "")).toBe("Sending");
-    expect(standing(message, NO_ANSWER)).toBe("Sending. The server has not answered yet.");
-    expect(standing(message, "It is away.")).toBe("Waiting to be sent. It is away.");
-    expect(standing(refused, NO_ANSWER)).toBe("There is no such user.");
+    expect(statusText(message, "")).toBe("Sending");
+    expect(statusText(message, NO_ANSWER)).toBe("Sending. The server has not answered yet.");
+    expect(statusText(message, "It is away.")).toBe("Waiting to be sent. It is away.");
+    expect(statusText(refused, NO_ANSWER)).toBe("There is no such user.");
     const discardable = ["", NO_ANSWER, "It is away."].map((problem) => canBeDiscarded(message, problem));
     expect([...discardable, canBeDiscarded(refused, NO_ANSWER)]).toEqual([false, false, true, true]);
   });
@@ -73,7 +73,7 @@ describe("the outbox", () => {
   });
 
   it("is bounded in number and size", () => {
-    const many = Array.from({ length: MOST_ENTRIES }, (_, index) => publish(`k${index}`, index));
+    const many = Array.from({ length: MAX_ENTRIES }, (_, index) => publish(`k${index}`, index));
     expect(full(many.slice(1), publish("x", 0))).toBeUndefined();
     expect(full(many, publish("x", 0))).toMatch(/Too much/);
     expect(full([], publish("x", 0, { body: { body: "y".repeat(1_000_001) } }))).toMatch(/Too much/);

@@ -40,8 +40,8 @@ export function pauseAfter(
   failures: number,
   retryAfter: number | undefined,
   random: number,
-  longestMs = 15_000,
+  maximumMs = 15_000,
 ): number {
-  const longest = Math.min(500 * 2 ** failures, longestMs);
-  return Math.max((retryAfter ?? 0) * 1000, longest * (0.5 + random / 2));
+  const maximum = Math.min(500 * 2 ** failures, maximumMs);
+  return Math.max((retryAfter ?? 0) * 1000, maximum * (0.5 + random / 2));
 }

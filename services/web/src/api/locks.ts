@@ -1,7 +1,7 @@
 /** One window at a time: the browser's Web Locks, or a lease in local storage where a page is not served securely. */
 
 const LEASE_MS = 30_000;
-const LOOK_MS = 60;
+const POLL_MS = 60;
 
 /** Run `work` while no other window runs work under the same name. */
 export function exclusively<T>(name: string, work: () => Promise<T>): Promise<T> {
@@ -11,7 +11,7 @@ export function exclusively<T>(name: string, work: () => Promise<T>): Promise<T>
 
 async function withLease<T>(key: string, work: () => Promise<T>): Promise<T> {
   const own = randomKey();
-  while (!(await take(key, own))) await pause(LOOK_MS * (1 + Math.random()));
+  while (!(await take(key, own))) await pause(POLL_MS * (1 + Math.random()));
   const renewal = setInterval(() => write(key, own), LEASE_MS / 3);
   try {
     return await work();
@@ -26,7 +26,7 @@ async function take(key: string, own: string): Promise<boolean> {
   if (held !== undefined && held.until > Date.now()) return false;
   write(key, own);
   // Another window may have written at the same instant: the last one has it.
-  await pause(LOOK_MS);
+  await pause(POLL_MS);
   return read(key)?.owner === own;
 }
 

@@ -39,7 +39,7 @@ const queries = new QueryClient({
 readOnReturn();
 
 /** Between tries while there is no page yet: somebody is watching. */
-const LONGEST_PAUSE_MS = 5_000;
+const MAX_PAUSE_MS = 5_000;
 
 export function App() {
   return (
@@ -65,13 +65,13 @@ function Start() {
     queryKey: ["config"],
     queryFn: readConfig,
     staleTime: Number.POSITIVE_INFINITY,
-    ...tried(LONGEST_PAUSE_MS),
+    ...tried(MAX_PAUSE_MS),
   });
   const resumed = useQuery({
     queryKey: ["session", state],
     queryFn: async () => (await session.token()) !== "",
     enabled: state === "unknown",
-    ...tried(LONGEST_PAUSE_MS),
+    ...tried(MAX_PAUSE_MS),
   });
   useEffect(() => {
     // What one user saw is not for the next.
@@ -82,7 +82,7 @@ function Start() {
     if (!OF_ALL.includes(location.pathname)) ahead(state === "signed-out" ? loadSignIn : loadSignedIn);
   }, [state]);
   // Beside the parts of the page that show it.
-  useQuery({ ...meQuery(api), ...tried(LONGEST_PAUSE_MS), enabled: state === "signed-in" });
+  useQuery({ ...meQuery(api), ...tried(MAX_PAUSE_MS), enabled: state === "signed-in" });
   if (config.data === undefined || state === "unknown") {
     return <Waiting problem={problemOf(config) || (state === "unknown" ? problemOf(resumed) : "")} />;
   }

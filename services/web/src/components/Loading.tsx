@@ -1,5 +1,5 @@
 import { Loader } from "@mantine/core";
-import { useTold } from "./troubles";
+import { useReported } from "./troubles";
 import { unknownWords, useSlow } from "./useSlow";
 import classes from "./Waiting.module.css";
 
@@ -19,11 +19,11 @@ interface Props {
 export function Loading({ label, problem = "", again }: Props) {
   const slow = useSlow();
   const words = unknownWords(problem, slow);
-  const told = useTold(words, again);
+  const reported = useReported(words, again);
   return (
     <div className={classes.loading}>
       <Loader size="sm" role="img" aria-label={label} />
-      {words !== "" && !told && <span role="status">{words} It is tried again by itself.</span>}
+      {words !== "" && !reported && <span role="status">{words} It is tried again by itself.</span>}
     </div>
   );
 }

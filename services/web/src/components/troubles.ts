@@ -31,7 +31,7 @@ export function said(all: readonly Trouble[]): string {
 }
 
 /** Has the page say `words`, for as long as they are not empty; returns whether it does, else the caller says them. */
-export function useTold(words: string, again?: () => void): boolean {
+export function useReported(words: string, again?: () => void): boolean {
   const troubles = useContext(TroublesContext);
   const latest = useRef(again);
   latest.current = again;

@@ -18,10 +18,10 @@ import type { Subscription } from "@/api/types";
  * How reads are tried again: for as long as a later try may succeed, so that a page recovers by itself. A read that is
  * still tried has no `error`; {@link problemOf} says why it failed so far.
  */
-export const tried = (longestMs?: number) => ({
+export const tried = (maximumMs?: number) => ({
   retry: (_: number, error: Error) => error instanceof ApiError && error.passes,
   retryDelay: (failures: number, error: Error) =>
-    pauseAfter(failures, error instanceof ApiError ? error.retryAfter : undefined, Math.random(), longestMs),
+    pauseAfter(failures, error instanceof ApiError ? error.retryAfter : undefined, Math.random(), maximumMs),
 });
 
 /** Why something is not known yet; empty where it is, or where no try has failed. */

@@ -12,12 +12,12 @@ export interface DataRow {
 const DEEPEST = 2;
 
 /** Rows, and characters of a row's names together, above which all of it is one value: a page must not stand still for it. */
-const MOST_ROWS = 200;
-const LONGEST_PATH = 400;
+const MAX_ROWS = 200;
+const MAX_PATH = 400;
 
 export function rowsOf(data: Data): readonly DataRow[] {
   const rows = rowsWithin(data, []);
-  const isFew = rows.length <= MOST_ROWS && rows.every(({ path }) => lengthOf(path) <= LONGEST_PATH);
+  const isFew = rows.length <= MAX_ROWS && rows.every(({ path }) => lengthOf(path) <= MAX_PATH);
   return isFew ? rows : [{ path: ["data"], value: data }];
 }
 

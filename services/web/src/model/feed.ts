@@ -13,7 +13,7 @@ export interface Feed {
 }
 
 /** More than this is not held: what is oldest is let go, and loaded again when somebody scrolls there. */
-export const MOST_ITEMS = 20_000;
+export const MAX_ITEMS = 20_000;
 
 export const EMPTY: Feed = { items: [], low: undefined, head: undefined, complete: false };
 
@@ -65,7 +65,7 @@ export function nextBefore(feed: Feed): number | undefined {
 }
 
 function bounded(feed: Feed): Feed {
-  if (feed.items.length <= MOST_ITEMS) return feed;
-  const items = feed.items.slice(feed.items.length - MOST_ITEMS * 0.9);
+  if (feed.items.length <= MAX_ITEMS) return feed;
+  const items = feed.items.slice(feed.items.length - MAX_ITEMS * 0.9);
   return { ...feed, items, low: (items[0]?.seq ?? 1) - 1, complete: false };
 }

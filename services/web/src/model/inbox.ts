@@ -8,7 +8,7 @@ export interface Inbox {
   readonly next: string | null | undefined;
 }
 
-export const MOST_ITEMS = 20_000;
+export const MAX_ITEMS = 20_000;
 
 export const EMPTY: Inbox = { items: [], next: undefined };
 
@@ -20,7 +20,7 @@ export function place(item: Pick<Notification, "topic" | "seq">): string {
 /** Live ones: they may come late for their time, and twice. */
 export function arrived(inbox: Inbox, items: readonly Notification[]): Inbox {
   const merged = merge(inbox.items, items);
-  return merged === inbox.items ? inbox : { ...inbox, items: merged.slice(0, MOST_ITEMS) };
+  return merged === inbox.items ? inbox : { ...inbox, items: merged.slice(0, MAX_ITEMS) };
 }
 
 /** The next older page. */

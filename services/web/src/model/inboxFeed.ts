@@ -9,7 +9,7 @@ import { arrived, EMPTY, type Inbox, older, reaches, refreshed, without, without
 const PAGE = 50;
 
 /** Pages read from the top until they meet what is held; past it everything is read anew. */
-const MOST_REFRESH_PAGES = 4;
+const MAX_REFRESH_PAGES = 4;
 const GATHER_MS = 250;
 
 export interface InboxEvents {
@@ -77,7 +77,7 @@ export class InboxFeed {
   async #refresh(): Promise<void> {
     const items: InboxNotification[] = [];
     let next: string | null | undefined;
-    for (let pages = 0; pages < MOST_REFRESH_PAGES && next !== null; pages += 1) {
+    for (let pages = 0; pages < MAX_REFRESH_PAGES && next !== null; pages += 1) {
       const page = await this.#page(next);
       items.push(...page.items);
       next = page.next;

@@ -11,13 +11,13 @@ import { Alerter } from "./alerter";
 import { Drafts } from "./drafts";
 import { InboxFeed } from "./inboxFeed";
 import { Outbox } from "./sender";
-import { SettingsNews, type Tell } from "./settingsNews";
+import { type Notify, SettingsNews } from "./settingsNews";
 import { type Sent, sentOnceMore } from "./thread";
 import { type FeedEvents, type FeedStatus, TopicFeed } from "./topicFeed";
 import { among, type Counts, counted, moved, PushTimes, UNKNOWN } from "./unread";
 
 /** Subscriptions that are followed by channels of their own; a socket has at most 100. */
-const MOST_FOLLOWED = 80;
+const MAX_FOLLOWED = 80;
 const GATHER_ARRIVALS_MS = 600;
 
 /** What came while this window was away. */
@@ -36,7 +36,7 @@ export interface LiveWants {
   /** What is shown of the account may have changed, from whatever device. */
   accountChanged(): void;
   /** The settings of a topic that is followed have a version. */
-  settings: Tell;
+  settings: Notify;
   /** A topic that was followed is gone. */
   topicsChanged(): void;
   arrivals(arrivals: Arrivals): void;
@@ -149,7 +149,7 @@ export class Live implements FeedEvents {
       release();
       this.#followed.delete(topic);
     }
-    for (const topic of topics) if (this.#followed.size < MOST_FOLLOWED) this.#follow(topic);
+    for (const topic of topics) if (this.#followed.size < MAX_FOLLOWED) this.#follow(topic);
     if (ended.size > 0) for (const inbox of [this.inbox, this.unreadInbox]) inbox.remove(ended);
     if (began && !first) for (const inbox of [this.inbox, this.unreadInbox]) inbox.refreshSoon();
   }

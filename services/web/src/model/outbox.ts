@@ -35,15 +35,15 @@ export type Entry = Common &
 
 export type Message = Extract<Entry, { kind: "publish" | "send" }>;
 
-export const MOST_ENTRIES = 200;
-export const MOST_CHARACTERS = 1_000_000;
+export const MAX_ENTRIES = 200;
+export const MAX_CHARACTERS = 1_000_000;
 
-const REMEMBERED_MS = 23 * 3_600_000;
+const KEY_LIFETIME_MS = 23 * 3_600_000;
 
 /** Why `entry` cannot be taken beside `entries`, if so. */
 export function full(entries: readonly Entry[], entry: Entry): string | undefined {
   const size = [...entries, entry].reduce((sum, one) => sum + JSON.stringify(one).length, 0);
-  if (entries.length < MOST_ENTRIES && size <= MOST_CHARACTERS) return undefined;
+  if (entries.length < MAX_ENTRIES && size <= MAX_CHARACTERS) return undefined;
   return "Too much is waiting to be sent; this one was not taken. Try again when you are connected.";
 }
 
@@ -59,7 +59,7 @@ export function nextToSend(entries: readonly Entry[]): Entry | undefined {
 
 /** The entry as it stands before a try at `now`; with a problem when it must not be tried again. */
 export function beforeTry(entry: Entry, now: number): Entry {
-  if (isMessage(entry) && entry.triedAt !== undefined && now - entry.triedAt > REMEMBERED_MS) {
+  if (isMessage(entry) && entry.triedAt !== undefined && now - entry.triedAt > KEY_LIFETIME_MS) {
     return { ...entry, problem: "It is not known whether this was sent: look before you send it again." };
   }
   return { ...entry, triedAt: entry.triedAt ?? now };
@@ -90,7 +90,7 @@ export function contentOf({ body, data }: Content) {
 }
 
 /** How a message that is not confirmed stands, where `problem` is why the last try failed. */
-export function standing(message: Message, problem: string): string {
+export function statusText(message: Message, problem: string): string {
   if (message.problem !== undefined) return message.problem;
   if (problem === NO_ANSWER) return `Sending. ${problem}`;
   return problem === "" ? "Sending" : `Waiting to be sent. ${problem}`;

@@ -4,16 +4,16 @@
 export const WITHIN_MS = 1_500;
 
 /** `changed`: it is another version than the one told before. An empty version is not known, and always another. */
-export type Tell = (topic: string, version: string, changed: boolean) => void;
+export type Notify = (topic: string, version: string, changed: boolean) => void;
 
 export class SettingsNews {
-  readonly #tell: Tell;
+  readonly #notify: Notify;
   readonly #told = new Map<string, string>();
   readonly #newest = new Map<string, string>();
   readonly #timers = new Map<string, ReturnType<typeof setTimeout>>();
 
-  constructor(tell: Tell) {
-    this.#tell = tell;
+  constructor(notify: Notify) {
+    this.#notify = notify;
   }
 
   /** The topic has this version: it is told soon, of several the last alone. */
@@ -36,6 +36,6 @@ export class SettingsNews {
     const version = this.#newest.get(topic) ?? "";
     const before = this.#told.get(topic);
     this.#told.set(topic, version);
-    this.#tell(topic, version, before !== undefined && (before !== version || version === ""));
+    this.#notify(topic, version, before !== undefined && (before !== version || version === ""));
   }
 }

@@ -9,7 +9,7 @@ import { Pulse } from "./pulse";
 export type ConnectionState = "connecting" | "live" | "offline";
 
 const HEARTBEAT_MS = 15_000;
-const LONGEST_PAUSE_MS = 8_000;
+const MAX_PAUSE_MS = 8_000;
 
 /** A page in the background is not reconnected by the client library; alerts need it connected all the same. */
 const HIDDEN_PAUSE_MS = 5_000;
@@ -39,7 +39,7 @@ export class Connection {
       authToken: session.accessToken.get as unknown as string,
       decode: (text, callback) => callback(messageOf(text)),
       heartbeatIntervalMs: HEARTBEAT_MS,
-      reconnectAfterMs: (tries) => jittered(Math.min(100 * 2 ** Math.min(tries, 10), LONGEST_PAUSE_MS)),
+      reconnectAfterMs: (tries) => jittered(Math.min(100 * 2 ** Math.min(tries, 10), MAX_PAUSE_MS)),
       rejoinAfterMs: (tries) => jittered(Math.min(500 * 2 ** Math.min(tries, 10), 10_000)),
     });
     this.#socket.onOpen(() => {

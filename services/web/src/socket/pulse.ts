@@ -10,11 +10,11 @@ const TICK_MS = 250;
 const SILENCE_MS = 1_250;
 /** For how long the server may owe an answer; longer where its answers take long, as in a slow network. */
 const PATIENCE_MS = 1_250;
-const MOST_PATIENCE_MS = 5_000;
+const MAX_PATIENCE_MS = 5_000;
 
 /** For how long an answer may be owed where answers usually take `usual`; both in milliseconds. */
 export function patience(usual: number): number {
-  return Math.min(MOST_PATIENCE_MS, Math.max(PATIENCE_MS, 4 * usual));
+  return Math.min(MAX_PATIENCE_MS, Math.max(PATIENCE_MS, 4 * usual));
 }
 
 export class Pulse {
@@ -62,7 +62,7 @@ export class Pulse {
 
   #ask(): void {
     const sent = this.#ping((took) => {
-      this.#usual = 0.8 * this.#usual + 0.2 * Math.min(took, MOST_PATIENCE_MS / 4);
+      this.#usual = 0.8 * this.#usual + 0.2 * Math.min(took, MAX_PATIENCE_MS / 4);
     });
     if (sent) this.#owed = 0;
   }

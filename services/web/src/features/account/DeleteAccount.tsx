@@ -9,7 +9,7 @@ import { Dialog } from "@/components/Dialog";
 import { notify } from "@/components/notify";
 import { Problem } from "@/components/Problem";
 import { useOwn, useServices } from "@/context/services";
-import { MOST_PASSWORD } from "./entry";
+import { MAX_PASSWORD } from "./entry";
 import { problemsOf } from "./problems";
 
 type Fate = "delete" | "keep" | "give";
@@ -75,7 +75,7 @@ export default function DeleteAccount({ onClose }: { onClose: () => void }) {
           <PasswordInput
             label="Your password"
             autoComplete="current-password"
-            maxLength={MOST_PASSWORD}
+            maxLength={MAX_PASSWORD}
             value={password}
             onChange={(event) => setPassword(event.currentTarget.value)}
             error={wrong.of("password")}

@@ -11,7 +11,7 @@ import classes from "@/features/topics/TopicSettings.module.css";
 import { fullTime } from "@/model/text";
 import { AccountPart } from "./AccountPart";
 import { awaitsConfirmation } from "./emailChange";
-import { LEAST_PASSWORD, MOST_PASSWORD } from "./entry";
+import { LEAST_PASSWORD, MAX_PASSWORD } from "./entry";
 import { problemsOf } from "./problems";
 
 /** What a user changes of the account. */
@@ -180,7 +180,7 @@ function Password() {
         required
         withAsterisk={false}
         minLength={LEAST_PASSWORD}
-        maxLength={MOST_PASSWORD}
+        maxLength={MAX_PASSWORD}
         autoComplete="new-password"
         value={password}
         onChange={(event) => setPassword(event.currentTarget.value)}
@@ -203,7 +203,7 @@ function CurrentPassword({ value, onChange, error, disabled = false }: CurrentPr
       label="Current password"
       required
       withAsterisk={false}
-      maxLength={MOST_PASSWORD}
+      maxLength={MAX_PASSWORD}
       autoComplete="current-password"
       disabled={disabled}
       value={value}

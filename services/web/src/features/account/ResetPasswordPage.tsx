@@ -7,7 +7,7 @@ import { useState } from "react";
 import { Link } from "wouter";
 import { Problem } from "@/components/Problem";
 import { EntryPage, Slow } from "./EntryPage";
-import { LEAST_PASSWORD, MOST_PASSWORD, resetPassword } from "./entry";
+import { LEAST_PASSWORD, MAX_PASSWORD, resetPassword } from "./entry";
 import { BackToSignIn } from "./ForgotPasswordPage";
 import { problemsOf } from "./problems";
 import { isEnded, useLinkState } from "./useLinkState";
@@ -58,7 +58,7 @@ function NewPassword({ link }: { link: OpenedLink }) {
             withAsterisk={false}
             autoFocus
             minLength={LEAST_PASSWORD}
-            maxLength={MOST_PASSWORD}
+            maxLength={MAX_PASSWORD}
             autoComplete="new-password"
             value={password}
             onChange={(event) => setPassword(event.currentTarget.value)}

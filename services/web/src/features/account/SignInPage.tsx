@@ -6,7 +6,7 @@ import { notify } from "@/components/notify";
 import { Problem } from "@/components/Problem";
 import { useObservable, useServices } from "@/context/services";
 import { EntryPage, Slow } from "./EntryPage";
-import { LEAST_PASSWORD, MOST_PASSWORD, signUp } from "./entry";
+import { LEAST_PASSWORD, MAX_PASSWORD, signUp } from "./entry";
 import { problemsOf } from "./problems";
 import { useLinkState } from "./useLinkState";
 import { useLinkToken } from "./useLinkToken";
@@ -91,7 +91,7 @@ function Form({ signingUp, confirming }: { signingUp: boolean; confirming: boole
           required
           withAsterisk={false}
           minLength={signingUp ? LEAST_PASSWORD : undefined}
-          maxLength={MOST_PASSWORD}
+          maxLength={MAX_PASSWORD}
           autoComplete={signingUp ? "new-password" : "current-password"}
           value={password}
           onChange={(event) => setPassword(event.currentTarget.value)}

@@ -3,7 +3,7 @@ import { fetchInTime, read } from "@/api/http";
 import type { LinkCheck, NewPassword, SignedUp } from "@/api/types";
 
 export const LEAST_PASSWORD = 8;
-export const MOST_PASSWORD = 256;
+export const MAX_PASSWORD = 256;
 
 export async function signUp(body: { email: string; password: string; name: string }): Promise<SignedUp> {
   return (await post("/api/v1/users", body)) as SignedUp;

@@ -9,7 +9,7 @@ import { Fallible } from "@/components/Fallible";
 import { notifyError } from "@/components/notify";
 import { PageHeader } from "@/components/PageHeader";
 import { offlinePart } from "@/components/parts";
-import { useTold } from "@/components/troubles";
+import { useReported } from "@/components/troubles";
 import { unknownWords } from "@/components/useSlow";
 import { problemOf, subscriptionsQuery, topicQuery } from "@/context/queries";
 import { useObservable, useOwn, useServices } from "@/context/services";
@@ -34,7 +34,7 @@ export default function TopicPage({ name, seq }: { name: string; seq?: number | 
   const topic = useQuery(topicQuery(api, name));
   const feed = useTopicFeed(name);
   // One that is refused for good takes the page's place.
-  useTold(topic.error === null ? unknownWords(problemOf(topic), false) : "");
+  useReported(topic.error === null ? unknownWords(problemOf(topic), false) : "");
   if (feed === null) return null;
   return <Page name={name} feed={feed} seq={seq} topic={topic.data} problem={topic.error} />;
 }

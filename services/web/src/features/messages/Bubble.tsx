@@ -6,7 +6,7 @@ import { DataTable } from "@/components/DataTable";
 import { Fallible } from "@/components/Fallible";
 import { offlinePart } from "@/components/parts";
 import { rowsOf } from "@/model/dataRows";
-import { canBeDiscarded, contentOf, type Message, standing } from "@/model/outbox";
+import { canBeDiscarded, contentOf, type Message, statusText } from "@/model/outbox";
 import { notificationPath } from "@/model/paths";
 import { fullTime, headline, publisherName, when } from "@/model/text";
 import classes from "./ThreadPage.module.css";
@@ -69,7 +69,7 @@ export function Unsent({ message, problem, onEdit, onRetry, onDiscard }: UnsentP
       <Content title={title} body={body} data={data} />
       <div className={classes.facts}>
         {!failed && <Loader size={10} aria-hidden />}
-        <span className={failed ? classes.failed : undefined}>{standing(message, problem)}</span>
+        <span className={failed ? classes.failed : undefined}>{statusText(message, problem)}</span>
         {failed && (
           <>
             <Button size="compact-xs" variant="default" onClick={onEdit}>

@@ -24,7 +24,7 @@ import { useThread, useUnsent } from "./useThread";
 import { WRITING } from "./writing";
 
 /** The most that one acknowledgement names. */
-const MOST_SEQS = 1_000;
+const MAX_SEQS = 1_000;
 
 const AT_END_PX = 60;
 
@@ -55,7 +55,7 @@ function Thread({ other, feed }: { other: string; feed: TopicFeed }) {
   const scroller = useStaysAtEnd(items[0] && place(items[0]), unsent.waiting.at(-1)?.key);
   const acks = useAcknowledge();
   const acknowledge = (seqs: readonly number[]) => {
-    const some = seqs.slice(-MOST_SEQS);
+    const some = seqs.slice(-MAX_SEQS);
     acks.acknowledge(live.ownInbox, some, `${plural(some.length, "message")} acknowledged.`);
   };
   if (query.isLoadingError) {

@@ -1,6 +1,6 @@
 import { Button, Loader } from "@mantine/core";
 import { useObservable, useOwn } from "@/context/services";
-import { canBeDiscarded, contentOf, type Message, messagesTo, standing } from "@/model/outbox";
+import { canBeDiscarded, contentOf, type Message, messagesTo, statusText } from "@/model/outbox";
 import { headline } from "@/model/text";
 import classes from "./Composer.module.css";
 import { useTakeBack } from "./useTakeBack";
@@ -35,7 +35,7 @@ function Waiting({ message, problem, onEdit }: { message: Message; problem: stri
         </div>
         <div className={classes.pendingState}>
           {message.kind === "send" && `To ${message.target}: `}
-          {standing(message, problem)}
+          {statusText(message, problem)}
         </div>
       </div>
       {message.problem !== undefined && (

@@ -3,7 +3,7 @@ import { compact } from "@/api/json";
 import type { NewNotification, Priority } from "@/api/types";
 import type { Message } from "@/model/outbox";
 
-const MOST_DATA_BYTES = 98_304;
+const MAX_DATA_BYTES = 98_304;
 
 /** What the form holds. */
 export interface Written {
@@ -36,7 +36,7 @@ export function parseData(text: string): ParsedData {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     return { data: undefined, problem: 'Data is an object, like {"host": "web-1"}.' };
   }
-  if (new TextEncoder().encode(compact(text)).length > MOST_DATA_BYTES) {
+  if (new TextEncoder().encode(compact(text)).length > MAX_DATA_BYTES) {
     return { data: undefined, problem: "Data is 96 KiB at most." };
   }
   return { data: value as Record<string, unknown>, problem: "" };
