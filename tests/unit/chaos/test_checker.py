@@ -479,6 +479,29 @@ def test_a_position_may_be_pushed_before_anything_was_acknowledged() -> None:
     assert check([*kept()[:3], early, *kept()[3:]]) == []
 
 
+def test_a_position_that_was_under_way_counts_what_its_device_received_meanwhile() -> None:
+    """A device acknowledges the first before the second is published, and another learns of that last."""
+    early = AckPush(client="ada-2", user="ada", topic="news", up_to=0, unread=2, at=2.4)
+    history: History = [
+        Began(topics=(TopicFacts(name="news"),), subscriptions=(SubscriptionFacts(user="ada", topic="news"),)),
+        join("ada-1", 0, 0, 0.1),
+        join("ada-2", 0, 0, 0.2),
+        publish("n1", 1, 0.5),
+        *(receive(client, 1, 1.0, "n1") for client in ("ada-1", "ada-2")),
+        ack(1, 1.5, acked_up_to=1, unread=0),
+        publish("n2", 2, 1.8),
+        *(receive(client, 2, 2.3, "n2") for client in ("ada-1", "ada-2")),
+        early,
+        *(AckPush(client=client, user="ada", topic="news", up_to=1, unread=1, at=2.5) for client in ("ada-1", "ada-2")),
+        UnreadRead(started=5.0, at=5.1, user="ada", topic="news", acked_up_to=1, unread=1, expired=0),
+        LogRead(at=5.2, topic="news", last_seq=2, items=((1, "n1"), (2, "n2"))),
+        Settled(at=6.0),
+    ]
+    assert check(history) == []
+    assert [one.rule for one in check(replaced(history, early, unread=3))] == ["unread is wrong"]
+    assert "unread is wrong" in {one.rule for one in check(without(history, received("ada-2", 2)))}, "it has one only"
+
+
 def test_what_expired_has_to_be_told() -> None:
     untold = replaced(gap(), read_by("ada"), expired=0)
     assert [violation.rule for violation in check(untold)] == ["unread is wrong"]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from chaos.histories.events import Ack, AckPush, Join, UnreadRead
+from chaos.histories.events import Ack, AckPush, Join, Receive, UnreadRead
 from chaos.histories.facts import Existence, Facts, Violation
 
 
@@ -19,6 +19,7 @@ class _Count:
     """A number that a user was told: of a time from ``started`` to ``at``, when the cursor was ``cursor``.
 
     ``head``: the end of the log that was told with it. ``own``: the acknowledgement that was answered with it.
+    ``sent``: the newest seq that its client had received.
     """
 
     what: str
@@ -28,6 +29,7 @@ class _Count:
     at: float
     head: int | None = None
     own: Ack | None = None
+    sent: int = 0
 
 
 def unread_exact(facts: Facts) -> Iterator[Violation]:
@@ -66,10 +68,14 @@ def _pushes(facts: Facts, user: str, topic: str, answers: Sequence[_Count]) -> I
     """Yield what was pushed: it is younger than the connection's join, and than the acknowledgement of its cursor.
 
     A cursor only grows, so it is also younger than what was answered with a smaller one, and older than with a larger.
+    What its client has received since the position was read counts, too: an acknowledgement in between is pushed next.
     """
     acks = facts.acks.get((user, topic), [])
     joined: dict[str, float] = {}
+    sent: dict[str, int] = {}
     for event in facts.history:
+        if isinstance(event, Receive) and event.topic == topic:
+            sent[event.client] = max(sent.get(event.client, 0), event.seq)
         if not isinstance(event, Join | AckPush) or (event.user, event.topic) != (user, topic):
             continue
         if isinstance(event, Join):
@@ -83,6 +89,7 @@ def _pushes(facts: Facts, user: str, topic: str, answers: Sequence[_Count]) -> I
             cursor,
             max([joined.get(event.client, 0.0), acked, *(one.started for one in answers if one.cursor < cursor)]),
             min([event.at, *(one.at for one in answers if one.cursor > cursor)]),
+            sent=sent.get(event.client, 0),
         )
 
 
@@ -90,6 +97,7 @@ def _bounds(log: Sequence[Existence], acks: Sequence[Ack], count: _Count) -> tup
     """Return the fewest and the most that may be unread."""
     surely = max((one.seq for one in log if one.known < count.started), default=0)
     perhaps = next((one.seq - 1 for one in log if one.begun >= count.at), len(log))
+    perhaps = max(perhaps, count.sent)
     if count.head is not None:
         surely = perhaps = count.head
     acked = [one for one in acks if one.outcome == "ok" and (one.at < count.started or one is count.own)]
