@@ -106,7 +106,7 @@ def test_a_request_without_refs_counts_as_a_new_one() -> None:
         post = posts.find(1, b"a")
         assert post.handled == 0
         post.handled += 1
-        posts.forget(post)
+        posts.remove(post)
 
 
 def test_few_requests_are_recognized() -> None:

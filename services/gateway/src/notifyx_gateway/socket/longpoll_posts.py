@@ -49,7 +49,7 @@ class Posts:
         self._recent.append(post)
         return post
 
-    def forget(self, post: Post) -> None:
+    def remove(self, post: Post) -> None:
         """Count the next request with the same token and lines as a new one."""
         if post in self._recent:
             self._recent.remove(post)

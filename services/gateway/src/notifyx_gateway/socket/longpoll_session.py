@@ -228,7 +228,7 @@ class LongPollSession:
                 message = await self.receive(lines[post.handled])
                 post.handled += 1
                 if message is not None and message.ref is None:
-                    self._recent_posts.forget(post)
+                    self._recent_posts.remove(post)
 
     async def receive(self, line: bytes) -> Message | None:
         """Handle one message, and return it; ``None`` once the session is closed.
