@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, get_args
 
 import pytest
 
-from notifyx_auth.accounts import pending_mails
+from notifyx_auth.accounts import administrator, pending_mails
 from notifyx_auth.base.models import AccountMail, EmailChange, PasswordReset, User, Verification
 from notifyx_auth.maintenance import delete_expired
+from notifyx_common.contracts.account_mails import RequestedKind
 from notifyx_common.principal import Principal
 from support.auth import PASSWORD, Answer, RunningAuth, running_auth
 
@@ -142,6 +144,80 @@ async def test_what_follows_from_a_change_waits_in_its_transaction(database: str
         notices = {(one["kind"], one["email"], one["about"]) for one in await leased(auth)}
         assert notices == {("email_changed", ADA, "new@example.org"), ("password_changed", "new@example.org", "")}
         assert (await link(auth, mails["email_confirmation"])).data["code"] == "no_recipient"
+
+
+async def spend_reset(auth: RunningAuth) -> None:
+    await ask(auth, "password_reset")
+    [mail] = [one for one in await leased(auth) if one["kind"] == "password_reset"]
+    token = (await link(auth, mail)).data["token"]
+    await remove(auth, mail)
+    await ask_for_all(auth)
+    use = {"token": token, "new_password": NEW}
+    assert (await auth.call("POST", "/password-resets/complete", use)).status == 200
+
+
+async def change_password(auth: RunningAuth) -> None:
+    ada = await auth.signed_in(Principal(id=str((await User.get(email=ADA)).id), email=ADA))
+    await ask_for_all(auth)
+    change = {"current_password": PASSWORD, "new_password": NEW}
+    assert (await auth.call("PUT", "/me/password", change, as_=ada)).status == 200
+
+
+async def verify_by_new_password(auth: RunningAuth) -> None:
+    await ask(auth, "verification")
+    [mail] = await leased(auth)
+    token = (await link(auth, mail)).data["token"]
+    await remove(auth, mail)
+    await ask_for_all(auth)
+    assert (await auth.call("POST", "/verify", {"token": token, "new_password": NEW})).status == 200
+
+
+async def change_address(auth: RunningAuth) -> None:
+    ada = await auth.signed_in(await auth.sign_up("old@example.org"))
+    await User.filter(email=ADA).delete()
+    wish = {"email": ADA, "password": PASSWORD}
+    asked = await auth.call("PUT", "/me/email", wish, as_=ada)
+    await ask_for_all(auth)
+    await ask_for_all(auth, "old@example.org")
+    assert (await auth.call("POST", "/me/email/confirm", {"token": asked.data["token"]}, as_=ada)).status == 200
+    await auth.sign_up("old@example.org")
+
+
+async def leave(auth: RunningAuth) -> None:
+    ada = await auth.signed_in(Principal(id=str((await User.get(email=ADA)).id), email=ADA))
+    await ask_for_all(auth)
+    wish = {"password": PASSWORD, "topics": "keep"}
+    assert (await auth.call("POST", f"/me/departure?session={ada.session}", wish, as_=ada)).status == 200
+    await auth.sign_up()
+
+
+async def name_as_administrator(auth: RunningAuth) -> None:
+    await ask_for_all(auth)
+    await administrator.ensure(ADA, NEW, passwords=auth.auth.passwords, changes=auth.auth.changes, now=auth.clock.now())
+
+
+async def ask_for_all(auth: RunningAuth, email: str = ADA) -> None:
+    for kind in get_args(RequestedKind):
+        await ask(auth, kind, email.upper())
+    await ask(auth, "password_reset", "eve@example.org")
+
+
+@pytest.mark.parametrize(
+    "act", [spend_reset, change_password, verify_by_new_password, change_address, leave, name_as_administrator]
+)
+async def test_what_was_asked_for_before_a_link_would_end_gets_no_link_after_it(
+    database: str, act: Callable[[RunningAuth], Awaitable[None]]
+) -> None:
+    async with running_auth(database) as auth:
+        await auth.sign_up()
+        await act(auth)
+        auth.clock.move(minutes=20)
+        waiting = await leased(auth)
+        assert [one["email"] for one in waiting if one["kind"] in get_args(RequestedKind)] == ["eve@example.org"]
+        assert "email_confirmation" not in {one["kind"] for one in waiting}
+        await ask(auth, "password_reset")
+        [mail] = [one for one in await leased(auth) if one["email"] == ADA]
+        assert (await link(auth, mail)).status == 200, "what is asked for since is sent"
 
 
 async def test_a_newer_notice_is_another_mail_though_the_one_before_is_being_sent(database: str) -> None:

@@ -13,6 +13,7 @@ from uuid import UUID
 import asyncpg
 from tortoise.transactions import in_transaction
 
+from notifyx_auth.accounts.links import end_links
 from notifyx_auth.accounts.own_account import own_account
 from notifyx_auth.base.credential_changes import Change, ChangeLog
 from notifyx_auth.base.errors import LastAdministrator
@@ -77,6 +78,8 @@ async def begin(
             left_at=now,
             next_at=now,
         )
+        # Else a mail that waits would find whoever signs up with the address next.
+        await end_links(user)
         await user.delete()
         await changes.record(transaction, user.id, [Change("account", str(user.id))], now)
     return _view(row, changes, now)

@@ -111,10 +111,10 @@ async def confirm(
         async with in_transaction(CONNECTION) as transaction:
             user = await lock(found.id)
             row = await _open_change(user, token, now)
-            previous = user.email if user.email_verified else ""
+            previous, former = user.email if user.email_verified else "", user.email_key
             user.email, user.email_key, user.email_verified = row.email, email_key(row.email) or "", True
             await user.save(update_fields=["email", "email_key", "email_verified"])
-            await end_links(user)
+            await end_links(user, former)
             if previous:
                 await mails.notify(transaction, "email_changed", user, previous, now, about=user.email)
             await changes.record(transaction, user.id, [Change("verified", str(user.id), email=user.email)], now)

@@ -1,12 +1,17 @@
-"""Links in mails that let their reader change an account: replaced by newer ones, and ended by a new password."""
+"""Links in mails that let their reader change an account: replaced by newer ones, and ended by a new password.
+
+A mail that was asked for before a new password and is sent after it would undo that end: it is dropped with the links.
+"""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import get_args
 
 from notifyx_auth.base.errors import InvalidLink
-from notifyx_auth.base.models import EmailChange, PasswordReset, User, Verification
+from notifyx_auth.base.models import AccountMail, EmailChange, PasswordReset, User, Verification
 from notifyx_auth.base.secret_formats import digest
+from notifyx_common.contracts.account_mails import RequestedKind
 from notifyx_common.contracts.accounts import LinkKind
 from notifyx_common.errors import TooManyRequests
 
@@ -46,11 +51,23 @@ async def replace_link(
     return expires_at
 
 
-async def end_links(user: User) -> None:
-    """End the links that were mailed for ``user``, whose row the caller has locked."""
+def mail_key(kind: str, of: str) -> str:
+    """Return the key of the one mail of ``kind`` that waits ``of`` an address or a user."""
+    return digest(f"{kind} {of}")
+
+
+async def end_links(user: User, *former: str) -> None:
+    """End the links for ``user``, whose row the caller has locked: those mailed, and those of mails that still wait.
+
+    ``former`` are the keys of addresses that were the user's.
+    """
     await Verification.filter(user=user).delete()
     await PasswordReset.filter(user=user).delete()
     await EmailChange.filter(user=user).delete()
+    # A mail that waits has no link yet: it would get one after this, which nobody has asked for since. Whoever makes
+    # one locks the user first, so it is made before this, and deleted above, or finds no mail any more.
+    keys = [mail_key(kind, address) for kind in get_args(RequestedKind) for address in (user.email_key, *former)]
+    await AccountMail.filter(key__in=[*keys, mail_key("email_confirmation", str(user.id))]).delete()
 
 
 async def check_link(kind: LinkKind, token: str, now: datetime) -> None:

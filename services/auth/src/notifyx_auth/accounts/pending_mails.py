@@ -16,7 +16,7 @@ import asyncpg
 from tortoise.backends.base.client import BaseDBAsyncClient
 from tortoise.transactions import in_transaction
 
-from notifyx_auth.accounts.links import CLAIM_AFTER, RESEND_AFTER, replace_link
+from notifyx_auth.accounts.links import CLAIM_AFTER, RESEND_AFTER, mail_key, replace_link
 from notifyx_auth.base.errors import AlreadyVerified, TooManyMails
 from notifyx_auth.base.models import AccountMail, EmailChange, PasswordReset, User, Verification
 from notifyx_auth.base.secret_formats import LinkTokens, digest, email_key
@@ -84,7 +84,7 @@ class PendingMails:
 
     async def request(self, pool: asyncpg.Pool, wanted: RequestedMail, now: datetime) -> None:
         """Record a mail that is asked for by its address alone. Raises :class:`TooManyMails`."""
-        key = _key(wanted.kind, email_key(wanted.email) or wanted.email)
+        key = mail_key(wanted.kind, email_key(wanted.email) or wanted.email)
         lasts = self._lifetime(wanted.kind)
         row = (uuid4(), key, wanted.kind, wanted.email, "", "", False, now, now + timedelta(seconds=wanted.delay))
         if await pool.fetchval(_REQUEST, *row, now + lasts, MAX_OF_KIND) is None:
@@ -104,7 +104,7 @@ class PendingMails:
 
         Raises :class:`TooManyMails`.
         """
-        key = _key(kind, email_key(to) or to)
+        key = mail_key(kind, email_key(to) or to)
         row = [uuid4(), key, kind, to, about, user.time_zone, False, now, now, now + NOTICE_LIFETIME]
         await _replace(transaction, row)
 
@@ -116,7 +116,7 @@ class PendingMails:
         Raises :class:`TooManyMails`.
         """
         mail_id, kind = uuid4(), "email_confirmation"
-        row = [mail_id, _key(kind, str(user.id)), kind, email, "", user.time_zone, True, now, now, expires_at]
+        row = [mail_id, mail_key(kind, str(user.id)), kind, email, "", user.time_zone, True, now, now, expires_at]
         await _replace(transaction, row)
         return self.tokens.token(mail_id)
 
@@ -235,10 +235,6 @@ async def _locked(mail: AccountMail) -> User:
 async def _linked(mail: AccountMail) -> None:
     if not mail.linked:
         await AccountMail.filter(id=mail.id).update(linked=True)
-
-
-def _key(kind: str, of: str) -> str:
-    return digest(f"{kind} {of}")
 
 
 def _nobody() -> NotFound:
