@@ -8,6 +8,7 @@ import { ApiError } from "./errors";
 import { fetchInTime, read } from "./http";
 import { exclusively } from "./locks";
 import { Observable } from "./observable";
+import { Windows } from "./windows";
 
 const KEY = "notifyx.refresh_token";
 const USER = "notifyx.user";
@@ -18,7 +19,7 @@ const LOCK = "session";
 
 const SESSION_ENDED = "Your session has ended; sign in again.";
 
-/** How long a new window waits for another one to share its access token. */
+/** How long a new window waits for another one to share its access token, where there is another one. */
 const SHARED_WITHIN_MS = 150;
 
 /** An access token is replaced this long before it ends; background windows run their timers a minute late. */
@@ -54,6 +55,7 @@ export class Session {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #renewing: Promise<string> | undefined;
   readonly #windows = new BroadcastChannel(CHANNEL);
+  readonly #sharing = new Windows();
 
   constructor() {
     this.#windows.onmessage = (event: MessageEvent<Access | "ask">) => {
@@ -97,14 +99,25 @@ export class Session {
   }
 
   async #renewOnce(before: string): Promise<string> {
-    if (before === "") {
-      this.#windows.postMessage("ask");
-      await new Promise((resolve) => setTimeout(resolve, SHARED_WITHIN_MS));
-    }
+    if (before === "" && this.#sharing.othersHave()) await this.#ask();
     return exclusively(LOCK, async () => {
       // Another window may have been faster.
       if (this.accessToken.get() !== before && this.#lives(LEAST_LIFE_MS)) return this.accessToken.get();
       return this.#exchangeStored();
+    });
+  }
+
+  /** Wait for another window's access token. */
+  #ask(): Promise<void> {
+    return new Promise((resolve) => {
+      const done = () => {
+        clearTimeout(late);
+        unsubscribe();
+        resolve();
+      };
+      const late = setTimeout(done, SHARED_WITHIN_MS);
+      const unsubscribe = this.accessToken.subscribe(done);
+      this.#windows.postMessage("ask");
     });
   }
 
@@ -162,6 +175,7 @@ export class Session {
       return;
     }
     this.#expiresAt = access.expiresAt;
+    this.#sharing.has(access.expiresAt);
     this.accessToken.set(access.token);
     this.ended.set("");
     this.state.set("signed-in");
@@ -187,6 +201,7 @@ export class Session {
     if (why === "") sessionStorage.removeItem(ENDED);
     else sessionStorage.setItem(ENDED, why);
     this.#expiresAt = 0;
+    this.#sharing.has(0);
     this.accessToken.set("");
     this.ended.set(why);
     this.state.set("signed-out");
