@@ -44,6 +44,9 @@ RIGHT_TO_LEFT = """נשאר פחות מ-**5 %** על `db-1`; ראו את [המד
 """
 """In Hebrew, with what is left to right in it."""
 
+WIDE = "\n".join(cell * 14 for cell in ("| Volume of db-1 ", "|-", "| 412 GB "))
+"""A table that no telephone is wide enough for."""
+
 _NOTIFICATION: dict[str, Any] = {
     "topic": "ops.storage",
     "topic_title": "Storage",
@@ -65,6 +68,7 @@ _READER = {"acknowledge_link": f"{OPEN}/acknowledge?token=some", "time_zone": "E
 MAILS: Mapping[str, Mapping[str, Any]] = {
     "notification": {"template": "notification", **_NOTIFICATION, **_READER},
     "right-to-left": {"template": "notification", **_HEBREW, **_READER, "topic_title": "אחסון"},
+    "wide": {"template": "notification", **_NOTIFICATION, **_READER, "body": f"{WIDE}\n\nIt goes on below."},
     "digest": {
         "template": "digest", "topic": "ops.storage", "topic_title": "Storage", "more": 7, "link": f"{OPEN}/inbox",
         "notifications": [_NOTIFICATION, _HEBREW, _SHORT], **_READER,

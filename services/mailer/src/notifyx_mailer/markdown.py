@@ -34,7 +34,7 @@ _WITHIN_LINK = "within_link"
 """Whether a picture stands within a link."""
 
 _TAGS = {
-    "a", "blockquote", "br", "code", "del", "em", "h3", "h4", "h5", "h6", "hr", "li", "ol", "p", "pre", "s", "strong",
+    "a", "blockquote", "br", "code", "del", "div", "em", "h3", "h4", "h5", "h6", "hr", "li", "ol", "p", "pre", "s", "strong",
     "table", "tbody", "td", "th", "thead", "tr", "ul",
 }  # fmt: skip
 _PARAGRAPHS = {"h3", "h4", "h5", "h6", "p", "td", "th"}
@@ -83,6 +83,8 @@ def _parser(*, tables: bool, addresses: bool) -> MarkdownIt:
     parser.core.ruler.push("simplify", _simplify)
     parser.core.ruler.push("direct", _direct)
     parser.add_render_rule("image", _picture)
+    parser.add_render_rule("table_open", _table)
+    parser.add_render_rule("table_close", _table)
     # All links are read, so that those that lead elsewhere leave their text alone: see :func:`_inline`.
     parser.validateLink = lambda url: True  # type: ignore[method-assign] # as documented
     if not tables:
@@ -179,6 +181,12 @@ def _picture(renderer: RendererHTML, tokens: Sequence[Token], at: int, options: 
     if tokens[at].meta[_WITHIN_LINK] or not address:
         return str(text)
     return f'<a href="{escape(str(address))}">{text}</a>'
+
+
+def _table(renderer: RendererHTML, tokens: Sequence[Token], at: int, options: OptionsDict, env: EnvType) -> str:
+    """Return the tag of a table with that of a box in which it can be scrolled where the screen is narrower."""
+    tag = renderer.renderToken(tokens, at, options, env)
+    return f"<div>{tag}" if tokens[at].nesting == 1 else f"{tag}</div>"
 
 
 def picture_text(token: Token) -> str:
