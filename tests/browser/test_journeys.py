@@ -337,7 +337,8 @@ async def test_a_direct_message_and_how_it_is_mailed(browser: Browser, platform:
         await theirs.get_by_role("button", name="Email: if unread").click()
         await expect(theirs.get_by_text("Confirm your address first: open the link")).to_be_visible()
         await theirs.get_by_role("menuitemradio", name="As a digest").click()
-        await expect(theirs.get_by_role("button", name="Email: digest")).to_be_visible()
+        await expect(theirs.get_by_role("button", name="Email: digest, waiting")).to_be_visible()
+        await expect(theirs.get_by_text("Email waits until you open the link in the mail to dora")).to_be_visible()
 
         async with person(platform, "carl") as sender:
             soon = (datetime.now(UTC) + timedelta(seconds=2)).isoformat()

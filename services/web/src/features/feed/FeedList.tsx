@@ -18,6 +18,7 @@ import { NotificationRow } from "./NotificationRow";
 import { useAcknowledge } from "./useAcknowledge";
 import { useHeldBack } from "./useHeldBack";
 import { useKeptPlace } from "./useKeptPlace";
+import { useOpened } from "./useOpened";
 
 const LINE_HEIGHT = 66;
 
@@ -54,7 +55,7 @@ export function FeedList(props: Props) {
   const book = useObservable(live.book);
   const now = useNow();
   const scroller = useRef<HTMLDivElement>(null);
-  const [expanded, setExpanded] = useState<ReadonlySet<string>>(new Set());
+  const { opened, open, toggle } = useOpened();
   const { shown, held, release, onScroll } = useHeldBack(items, scroller);
   const { problem, passes, loading } = useOlder(shown.length, complete, loadOlder);
   const virtual = useVirtualizer({
@@ -72,29 +73,23 @@ export function FeedList(props: Props) {
   }, [last, shown.length, complete, seeking, kept.seeking, problem, loading]);
 
   const linkedIndex = linked === undefined ? -1 : shown.findIndex((item) => place(item) === linked);
-  const opened = useRef("");
+  const followed = useRef("");
   /** Where the focus was last: a row whose button went away does not send the keys back to the top. */
   const visited = useRef("");
   useEffect(() => {
-    if (linkedIndex < 0 || linked === undefined || opened.current === linked) return;
-    opened.current = linked;
-    setExpanded((before) => new Set(before).add(linked));
+    if (linkedIndex < 0 || linked === undefined || followed.current === linked) return;
+    followed.current = linked;
+    open(linked);
     virtual.scrollToIndex(linkedIndex, { align: "center" });
     requestAnimationFrame(() => focusRow(scroller.current, linkedIndex));
-  }, [linked, linkedIndex, virtual]);
+  }, [linked, linkedIndex, open, virtual]);
 
   const showNewest = () => {
     release();
     // Once the list holds them: a scroll before would be taken for one of the list as it was.
     requestAnimationFrame(() => virtual.scrollToOffset(0));
   };
-  const toggle = useCallback((item: Notification) => {
-    setExpanded((before) => {
-      const after = new Set(before);
-      if (!after.delete(place(item))) after.add(place(item));
-      return after;
-    });
-  }, []);
+  const toggleItem = useCallback((item: Notification) => toggle(place(item)), [toggle]);
   // What one sent is read by others.
   const marked = (item: Notification) => marks && recipientOf(item.topic, live.ownInbox) === undefined;
   const isUnread = (item: Notification) => marked(item) && !isAcked(book, item.topic, item.seq);
@@ -174,10 +169,10 @@ export function FeedList(props: Props) {
                   <NotificationRow
                     item={item}
                     unread={isUnread(item)}
-                    expanded={expanded.has(place(item))}
+                    expanded={opened.has(place(item))}
                     now={now}
                     topicName={nameOf?.(item.topic)}
-                    onToggle={toggle}
+                    onToggle={toggleItem}
                     onAcknowledge={acknowledge}
                     onMarkUnread={marked(item) ? markUnread : undefined}
                   />

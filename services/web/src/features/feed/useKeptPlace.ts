@@ -2,6 +2,7 @@ import type { Virtualizer } from "@tanstack/react-virtual";
 import { useEffect, useRef, useState } from "react";
 import type { Notification } from "@/api/types";
 import { place } from "@/model/inbox";
+import { changeEntry, readEntry } from "./entry";
 
 const SETTLED_MS = 200;
 
@@ -18,7 +19,7 @@ export function useKeptPlace(
   complete: boolean,
   enabled: boolean,
 ) {
-  const [wanted, setWanted] = useState(() => (enabled ? keptPlace() : undefined));
+  const [wanted, setWanted] = useState(() => (enabled ? readEntry().place : undefined));
   const index = wanted === undefined ? -1 : shown.findIndex((item) => place(item) === wanted);
   const seeking = wanted !== undefined && index < 0 && !complete && shown.length < FAR;
   useEffect(() => {
@@ -45,13 +46,8 @@ export function useKeptPlace(
       const offset = virtual.scrollOffset ?? 0;
       const top = virtual.getVirtualItems().find((row) => row.end > offset);
       const item = top === undefined || top.index === 0 ? undefined : shown[top.index];
-      history.replaceState({ ...history.state, place: item && place(item) }, "");
+      changeEntry({ place: item && place(item) });
     }, SETTLED_MS);
   };
   return { seeking, onScroll };
-}
-
-function keptPlace(): string | undefined {
-  const kept: unknown = (history.state as { place?: unknown } | null)?.place;
-  return typeof kept === "string" ? kept : undefined;
 }

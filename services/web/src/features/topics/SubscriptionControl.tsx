@@ -59,6 +59,13 @@ export function SubscriptionControl({ name, fixed = false }: Props) {
       </Button>
     );
   }
+  const waits = (mode: EmailMode) => mode !== "never" && config.email !== false && !user.email_verified;
+  const choose = (mode: EmailMode) =>
+    subscribe.mutate(mode, {
+      onSuccess: () => {
+        if (waits(mode)) notify(`Email waits until you open the link in the mail to ${user.email}.`, "warning");
+      },
+    });
   return (
     <Menu opened={opened} onChange={setOpened} position="bottom-end" width={290}>
       <Menu.Target>
@@ -68,8 +75,10 @@ export function SubscriptionControl({ name, fixed = false }: Props) {
           leftSection={<IconBell size={15} />}
           rightSection={<IconChevronDown size={13} />}
           loading={subscribe.isPending || unsubscribe.isPending}
+          title={waits(subscription.email) ? "Email waits until you confirm your address" : undefined}
         >
           Email: {EMAIL_MODES[subscription.email].short}
+          {waits(subscription.email) && ", waiting"}
         </Button>
       </Menu.Target>
       <Menu.Dropdown>
@@ -81,7 +90,7 @@ export function SubscriptionControl({ name, fixed = false }: Props) {
           value={subscription.email}
           onChange={(mode) => {
             setOpened(false);
-            subscribe.mutate(mode as EmailMode);
+            choose(mode as EmailMode);
           }}
         >
           {Object.entries(EMAIL_MODES).map(([mode, words]) => (
