@@ -13,15 +13,14 @@ const made = (kind: string) => ({
 describe("the lines to copy", () => {
   it("show each sender where to send to and with what", () => {
     const base = "https://n.example/api/v1/topics/t/hooks";
-    const lines = (kind: string) => valuesFor(made(kind)).map(({ label, value }) => `${label}: ${value}`);
+    const lines = (kind: string, brought = false) =>
+      valuesFor(made(kind), brought).map(({ label, value }) => `${label}: ${value}`);
     expect(lines("alertmanager")).toHaveLength(1);
     expect(lines("alertmanager")[0]).toContain(`url: ${base}/alertmanager\n`);
     expect(lines("alertmanager")[0]).toContain("credentials: nfh_1_s");
-    expect(lines("gitlab")).toEqual([
-      `URL: ${base}/gitlab`,
-      "Secret token: nfh_1_s",
-      `URL where GitLab signs: ${base}/gitlab/1`,
-    ]);
+    const shown = [`URL: ${base}/gitlab`, "Secret token: nfh_1_s"];
+    expect(lines("gitlab")).toEqual(shown);
+    expect(lines("gitlab", true)).toEqual([...shown, `URL where GitLab signs: ${base}/gitlab/1`]);
     expect(lines("github")).toEqual([`Payload URL: ${base}/github/1`, "Secret: whsec_x"]);
     expect(lines("apprise")).toEqual([": jsons://n.example/api/v1/topics/t/hooks/apprise/nfh_1_s"]);
     for (const { kind } of KINDS) expect(lines(kind).join()).toMatch(/nfh_1_s|whsec_x/);

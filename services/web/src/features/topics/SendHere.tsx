@@ -22,7 +22,7 @@ export default function SendHere({ name }: { name: string }) {
   const [title, setTitle] = useState("");
   const [theirs, setTheirs] = useState("");
   /** The secret that was made last: it is shown once. */
-  const [shown, setShown] = useState<HookSecret | null>(null);
+  const [shown, setShown] = useState<(HookSecret & { brought: boolean }) | null>(null);
   const queryKey = ["hooks", name];
   const refresh = () => client.invalidateQueries({ queryKey });
   const hooks = useQuery({
@@ -30,10 +30,11 @@ export default function SendHere({ name }: { name: string }) {
     queryFn: () => data(api.GET("/api/v1/topics/{name}/hooks", { params: { path: { name } } })),
   });
   const create = useMutation({
-    mutationFn: (kind: Kind) => {
-      const own = bringsSecret(kind) && theirs.trim() !== "" ? { signing_secret: theirs.trim() } : {};
-      const body = { kind, name: title.trim(), ...own };
-      return data(api.POST("/api/v1/topics/{name}/hooks", { params: { path: { name } }, body }));
+    mutationFn: async (kind: Kind) => {
+      const brought = bringsSecret(kind) && theirs.trim() !== "";
+      const body = { kind, name: title.trim(), ...(brought ? { signing_secret: theirs.trim() } : {}) };
+      const made = await data(api.POST("/api/v1/topics/{name}/hooks", { params: { path: { name } }, body }));
+      return { ...made, brought };
     },
     onSuccess: (secret) => {
       setTitle("");
@@ -120,7 +121,10 @@ export default function SendHere({ name }: { name: string }) {
       )}
       <Problem error={failed} />
       {shown !== null && (
-        <OnceEach title={`${labelOf(shown.kind)}: copy this now, it is shown once.`} values={valuesFor(shown)} />
+        <OnceEach
+          title={`${labelOf(shown.kind)}: copy this now, it is shown once.`}
+          values={valuesFor(shown, shown.brought)}
+        />
       )}
       <ul className={classes.people} aria-label="Secrets">
         {hooks.data?.items.map((hook) => (
@@ -129,7 +133,7 @@ export default function SendHere({ name }: { name: string }) {
             hook={hook}
             onRotated={(secret) => {
               setChosen(null);
-              setShown(secret);
+              setShown({ ...secret, brought: false });
               return refresh();
             }}
             onRevoked={() => {

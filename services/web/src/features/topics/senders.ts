@@ -31,8 +31,14 @@ export function bringsSecret(kind: Kind): boolean {
   return kind === "standard" || kind === "gitlab";
 }
 
-/** What to copy for a secret that was just created, each under the name of the field where it goes. */
-export function valuesFor({ kind, secret, url, signed_url, signing_secret }: Created): readonly Labelled[] {
+/**
+ * What to copy for a secret that was just created, each under the name of the field where it goes. `brought`: the sender
+ * made the secret that it signs with; GitLab knows no other.
+ */
+export function valuesFor(
+  { kind, secret, url, signed_url, signing_secret }: Created,
+  brought: boolean,
+): readonly Labelled[] {
   const plain = url.slice(0, -secret.length - 1);
   switch (kind) {
     case "alertmanager":
@@ -49,7 +55,7 @@ export function valuesFor({ kind, secret, url, signed_url, signing_secret }: Cre
       return [
         { label: "URL", value: plain },
         { label: "Secret token", value: secret },
-        { label: "URL where GitLab signs", value: signed_url ?? "" },
+        ...(brought ? [{ label: "URL where GitLab signs", value: signed_url ?? "" }] : []),
       ];
     case "github":
       return [
