@@ -120,6 +120,22 @@ def test_what_is_no_json_is_refused(raw: bytes) -> None:
     assert caught.value.code == "malformed_json"
 
 
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        (b'{"a": "\xe9"}', "byte 8"),
+        (b'{"a": "\xed\xa0\x80"}', "byte 8"),
+        (b"\xff\xfe{\x00}\x00", "byte 1"),
+        ('"\ud800"', "character 2"),
+    ],
+)
+def test_what_is_no_utf8_is_refused_in_words_of_our_own(raw: bytes | str, reason: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        parse_json(raw)
+    assert caught.value.reason == f"The body is not in UTF-8, as JSON has to be: {reason} is none of it."
+    assert caught.value.code == "malformed_json"
+
+
 def test_what_could_not_be_written_again_is_refused() -> None:
     deep: object = 1
     for _ in range(300):

@@ -85,9 +85,21 @@ def parse_json(raw: bytes | str) -> Any:
     try:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
-        raise InvalidRequest(f"The body is not valid JSON: {error}.", code="malformed_json") from None
+        reason = _not_utf8(raw) or f"The body is not valid JSON: {error}."
+        raise InvalidRequest(reason, code="malformed_json") from None
     octets = raw.encode() if isinstance(raw, str) else raw
     return _with_exact_integers(octets) if _may_have_long_integers(octets) else value
+
+
+def _not_utf8(raw: bytes | str) -> str:
+    """Return a sentence about what in ``raw`` is no UTF-8; empty where all of it is."""
+    try:
+        raw.encode() if isinstance(raw, str) else raw.decode()
+    except UnicodeError as error:
+        start = error.start if isinstance(error, UnicodeDecodeError | UnicodeEncodeError) else 0
+        unit = "character" if isinstance(raw, str) else "byte"
+        return f"The body is not in UTF-8, as JSON has to be: {unit} {start + 1} is none of it."
+    return ""
 
 
 def _may_have_long_integers(raw: bytes) -> bool:
