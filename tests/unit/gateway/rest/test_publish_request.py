@@ -71,7 +71,10 @@ def percent_encoded(value: str) -> str:
 attribute = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30)
 
 
-@given(attribute, attribute, attribute, json_values)
+reference = st.text(st.sampled_from("aZ0-._~:/?@!$&'()*+,;=é你"), min_size=1, max_size=30)
+
+
+@given(attribute, reference, attribute, json_values)
 def test_both_modes_of_one_event_are_the_same_notification(event_id: str, source: str, subject: str, data: Any) -> None:
     event = {**EVENT, "id": event_id, "source": source, "subject": subject, "datacontenttype": "application/json"}
     headers = {f"ce-{name}": percent_encoded(value) for name, value in event.items() if name != "datacontenttype"}
@@ -144,11 +147,27 @@ def test_binary_data_is_kept_as_base64_and_text_as_text() -> None:
         {**EVENT, "datacontenttype": "text/plain; charset"}, {**EVENT, "datacontenttype": "a/b" + "; " * 20_000 + "x"},
         {**EVENT, "data_base64": "!"}, {**EVENT, "data_base64": 5}, {**EVENT, "": "x"},
         {**EVENT, "id": "a\nb"}, {**EVENT, "source": "\x00"}, {**EVENT, "extension": "\x85"},
+        {**EVENT, "source": "a b"}, {**EVENT, "source": "/a\u00a0b"}, {**EVENT, "source": "/50%"},
+        {**EVENT, "source": "//[::1/a"}, {**EVENT, "source": "/a#b#c"}, {**EVENT, "source": "<a>"},
+        {**EVENT, "dataschema": "not a uri %%"}, {**EVENT, "dataschema": "/relative"}, {**EVENT, "dataschema": "urn:"},
     ],
 )  # fmt: skip
 def test_events_that_break_the_rules_are_refused(event: Any) -> None:
     with pytest.raises(InvalidEvent):
         read_one({}, "application/cloudevents+json", orjson.dumps(event))
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["/ci", "ci", "urn:uuid:1", "https://u@[::1]:80/a%20b?c=d#e", "mailto:a@b.example", "?q", "#f", "/größe/你"],
+)
+def test_every_reference_is_a_source_in_both_modes(source: str) -> None:
+    event = {**EVENT, "source": source, "dataschema": f"https://e.example/{source.partition('#')[0]}#/definitions/x"}
+    told = read_one({}, "application/cloudevents+json", orjson.dumps(event))
+    assert (told.data or {})["source"] == source
+    encoded = read_one({**HEADERS, "ce-source": percent_encoded(source)}, "text/plain", b"x")
+    as_it_is = read_one({**HEADERS, "ce-source": source.encode().decode("latin-1")}, "text/plain", b"x")
+    assert (encoded.data or {})["source"] == (as_it_is.data or {})["source"] == source
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
-from urllib.parse import unquote_to_bytes
+from urllib.parse import unquote_to_bytes, urlsplit
 
 import orjson
 
@@ -32,6 +32,7 @@ PREFIX: Final = "ce-"
 _ATTRIBUTE = re.compile(r"[a-z0-9]{1,64}\Z")
 _REQUIRED = ("id", "source", "specversion", "type")
 _TEXTS = (*_REQUIRED, "subject", "time", "datacontenttype", "dataschema")
+_REFERENCES = ("source", "dataschema")
 _JSON_TYPE = re.compile(r"[\w.+-]+/(?:json|[\w.-]+\+json)\Z")
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d):(\d\d)(?:\.\d+)?([Zz]|[+-]\d\d:\d\d)\Z", re.ASCII)
 """RFC 3339. Fractions of any length and a leap second are valid there, but not in Python."""
@@ -43,6 +44,13 @@ _MEDIA_TYPE = re.compile(rf"{_WORD}/{_WORD}(?:[ \t]*;(?:[ \t]*{_PARAMETER})?)*[ 
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 """What no text of an attribute holds (CloudEvents 1.0, type system)."""
+
+_PCHAR = r"[A-Za-z0-9._~:/?@!$&'()*+,;=\[\]-]|%[0-9A-Fa-f]{2}|[^\x00-\x7f\s]"
+_REFERENCE = re.compile(rf"(?:{_PCHAR})*(?:#(?:{_PCHAR})*)?\Z")
+"""A URI-reference by its characters (RFC 3986). Those beyond ASCII stand for themselves, as in an IRI (RFC 3987)."""
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:.")
+"""How a URI begins that is no relative reference."""
 
 _CHARSET = re.compile(r';\s*charset\s*=\s*"?([^";\s]*)', re.IGNORECASE)
 _TITLE = 200
@@ -92,7 +100,7 @@ def from_binary(headers: Mapping[str, str], content_type: str, body: bytes) -> E
     event: Event = {}
     for name, value in headers.items():
         if name.startswith(PREFIX):
-            event[name.removeprefix(PREFIX)] = _decode_header(value)
+            event[name.removeprefix(PREFIX)] = _decode_header(name.removeprefix(PREFIX), value)
     if content_type:
         event["datacontenttype"] = content_type
     _check(event)
@@ -142,11 +150,27 @@ def _check(event: Event) -> None:
         raise InvalidEvent("The CloudEvents attribute 'time' is no time like 2030-01-31T12:00:00Z (RFC 3339).")
     if "datacontenttype" in event and not _MEDIA_TYPE.match(event["datacontenttype"]):
         raise InvalidEvent("The CloudEvents attribute 'datacontenttype' is no media type (RFC 2046).")
+    _check_references(event)
     missing = [name for name in _REQUIRED if name not in event]
     if missing:
         raise InvalidEvent(f"The CloudEvent lacks {', '.join(missing)}.")
     if event["specversion"] != "1.0":
         raise InvalidEvent("Only CloudEvents with specversion 1.0 are understood.")
+
+
+def _check_references(event: Event) -> None:
+    if "source" in event and not _is_reference(event["source"]):
+        raise InvalidEvent("The CloudEvents attribute 'source' is no URI-reference (RFC 3986): encode spaces as %20.")
+    if "dataschema" in event and not (_SCHEME.match(event["dataschema"]) and _is_reference(event["dataschema"])):
+        raise InvalidEvent("The CloudEvents attribute 'dataschema' is no URI like https://example.com/s (RFC 3986).")
+
+
+def _is_reference(text: str) -> bool:
+    try:
+        urlsplit(text)  # which reads the brackets of an IPv6 address
+    except ValueError:
+        return False
+    return _REFERENCE.match(text) is not None
 
 
 def _is_time(text: str) -> bool:
@@ -179,10 +203,10 @@ def _data(content_type: str, body: bytes) -> Event:
     return {"data_base64": base64.b64encode(body).decode()}
 
 
-def _decode_header(value: str) -> str:
+def _decode_header(name: str, value: str) -> str:
     # The HTTP binding percent-encodes characters that a header cannot hold. Senders that do not (a percent sign alone,
     # raw UTF-8 or Latin-1) mean the value as it is.
-    text = value.strip()
+    text = value.strip(" \t")  # any other space may be a byte of a character
     if len(text) >= 2 and text[0] == text[-1] == '"':
         text = re.sub(r"\\(.)", r"\1", text[1:-1])
     try:
@@ -191,9 +215,11 @@ def _decode_header(value: str) -> str:
         return text
     for octets in (unquote_to_bytes(raw), raw):
         try:
-            return octets.decode()
+            decoded = octets.decode()
         except UnicodeDecodeError:
             continue
+        # Of a sender that does not encode, `/a%20b` is the reference itself; decoded it would be none.
+        return text if name in _REFERENCES and _is_reference(text) and not _is_reference(decoded) else decoded
     return text
 
 
