@@ -96,6 +96,24 @@ def snippets(page: str) -> list[Any]:
     return [yaml.safe_load(part.partition("```")[0]) for part in text.split("```yaml\n")[1:]]
 
 
+async def nothing_is_refused_as_something_would_be(stack: Stack) -> None:
+    """A sender's own test may send no alert, or no event: a good answer to it would be one for the address."""
+    ada, bob = await stack.person("ada"), await stack.person("bob")
+    key = (await stack.ok("POST", "/api-keys", ada, json={"name": "p", "scopes": ["publish"]}))["key"]
+    batch = {"Content-Type": "application/cloudevents-batch+json"}
+    await stack.ok("POST", "/topics", ada, json={"name": "still"})
+    await stack.ok("PATCH", "/topics/still", ada, json={"paused": True})
+    for topic, who, status in (("none", ada, 404), ("t", bob, 403), ("still", ada, 409), ("t", ada, 0), ("t", key, 0)):
+        for path, good, sent in (
+            (f"/topics/{topic}/hooks/alertmanager", 200, {"json": {"alerts": []}}),
+            (f"/topics/{topic}/hooks/grafana", 200, {"json": {"alerts": []}}),
+            (f"/topics/{topic}/notifications", 200, {"json": {"version": "4", "alerts": []}}),
+            (f"/topics/{topic}/notifications", 204, {"data": b"[]", "headers": batch}),
+        ):
+            reply = await stack.call("POST", path, who, **sent)
+            assert reply.status == (status or good), (path, reply.raw)
+
+
 async def test_every_kind_is_received_and_a_bad_part_is_named_beside_what_was_accepted(stack: Stack) -> None:
     ada = await stack.person("ada")
     form = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -134,5 +152,6 @@ async def test_every_kind_is_received_and_a_bad_part_is_named_beside_what_was_ac
         assert rejected.status == status, (kind, rejected.raw)
         assert rejected.data["detail"].endswith("."), rejected.raw
     assert (await stack.call("POST", "/topics/none/hooks/grafana", ada, json=case("grafana-webhook"))).status == 404
+    await nothing_is_refused_as_something_would_be(stack)
     assert (await stack.call("POST", "/topics/t/hooks/grafana", json=case("grafana-webhook"))).status == 401
     assert await titles(stack) == told

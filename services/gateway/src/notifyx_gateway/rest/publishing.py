@@ -26,6 +26,7 @@ from notifyx_gateway.rest.publish_request import PublishRequest
 from notifyx_gateway.upstream.outcomes import Outcomes
 from notifyx_gateway.upstream.recipients import Recipients
 from notifyx_gateway.upstream.store import Store
+from notifyx_topics.names import INBOX_PREFIX
 
 FEW_PARTS = 32
 PART_BYTES = 2048
@@ -49,6 +50,8 @@ class Publishing:
     async def answer(self, principal: Principal, topic: str, wanted: PublishRequest) -> Reply:
         """Publish to ``topic`` and return the response. Raises the error of a request that is one publish."""
         if wanted.form != "notification" and (wanted.form == "webhook" or len(wanted.parts) != 1):
+            if not wanted.parts:
+                await self._require_topic(principal, topic)
             await reserve_outcomes(principal, len(wanted.parts))
             outcomes = await self.publish_all(principal, topic, wanted.parts, by_key=wanted.by_key)
             return events_response(outcomes) if wanted.form == "events" else listed_response(outcomes)
@@ -85,6 +88,19 @@ class Publishing:
             except NotifyxError as error:
                 outcomes.put(position, error)
         return [self._outcome(one, by_key) for one in await outcomes.all()]
+
+    async def _require_topic(self, principal: Principal, topic: str) -> None:
+        """Raise what a publish to ``topic`` would: a good answer to nothing would be one for the address."""
+        principal.require_scope("publish", topic)
+        await self._recipients.require(principal, topic)
+        if topic.startswith(INBOX_PREFIX):
+            return
+        # A key may publish and not read; what it may know of the topic is its owner's.
+        found = await self._store.topic(principal.model_copy(update={"scopes": principal.scopes | {"read"}}), topic)
+        if not found.can_publish:
+            raise Forbidden(f"You may not publish to '{topic}'.", code="not_a_publisher")
+        if found.paused:
+            raise Conflict(f"The topic '{topic}' is paused.", code="topic_paused")
 
     async def _publish(self, principal: Principal, topic: str, part: Part, *, by_key: bool) -> PublishResult | None:
         one: PublishResult | NotifyxError
