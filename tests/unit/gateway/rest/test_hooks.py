@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from notifyx_common.contracts.store.log import KeyedNotification
-from notifyx_common.errors import InvalidRequest, NotFound, NotifyxError, TooLarge, UnsupportedMediaType
+from notifyx_common.errors import InvalidRequest, NotFound, NotifyxError, UnsupportedMediaType
 from notifyx_gateway.rest.hooks.kinds import KINDS, kind_of, recognised
 from notifyx_gateway.rest.hooks.publication import MAX_PARTS, Delivery
 from notifyx_gateway.rest.hooks.sent_json import read_sent_json
@@ -121,7 +121,7 @@ def test_one_bad_alert_never_stops_the_rest_and_alerts_left_out_are_told() -> No
     parts = kind_of("alertmanager").read(Delivery(payload))
     assert [part.reason if isinstance(part, NotifyxError) else part.title for part in parts] == [
         "CPU high", "Alert 2 has neither labels nor annotations.", "Alert 3 has neither labels nor annotations.",
-        "Alert without a name", "Alert without a name", "NewOne on node-e5e", "7 more alerts were not sent",
+        "Alert without a name", "Alert without a name", "NewOne on node-e5e", "7 more alerts are not shown",
     ]  # fmt: skip
 
 
@@ -133,20 +133,29 @@ def test_what_another_sent_is_refused_as_not_of_this_sender(kind: str, sender: s
     assert rejected.value.reason == f"This is no webhook of {sender}: it has no list 'alerts'."
 
 
-@pytest.mark.parametrize(("kind", "version"), [("alertmanager", "4"), ("grafana", "1")])
-def test_too_many_alerts_are_refused_before_anything_is_built_of_one(kind: str, version: str) -> None:
+@pytest.mark.parametrize("kind", ["alertmanager", "grafana"])
+def test_of_too_many_alerts_the_first_are_read_and_the_others_are_counted(kind: str) -> None:
     class Untouched(dict[str, Any]):
         def get(self, *_: Any) -> Any:
-            pytest.fail("an alert was read")
+            pytest.fail("an alert was read that is not shown")
 
-    payload = {"version": version, "alerts": [Untouched(labels={"n": "1"})] * (MAX_PARTS + 1), "truncatedAlerts": 1}
-    for each in ("alert", "group"):
-        with pytest.raises(TooLarge, match="1000 alerts; set Alertmanager's max_alerts") as rejected:
-            kind_of(kind).read(Delivery(payload, each=each))
-        assert rejected.value.code == "too_many_alerts"
-    assert len(kind_of(kind).read(Delivery({**payload, "alerts": [1] * MAX_PARTS, "truncatedAlerts": 0}))) == MAX_PARTS
+    alerts: list[Any] = [{"labels": {"alertname": f"a{n}"}} for n in range(MAX_PARTS)]
+    payload = {"alerts": [*alerts, *[Untouched()] * 5]}
+    parts = read(kind, payload)
+    assert [part.title for part in parts] == [*(f"a{n}" for n in range(MAX_PARTS)), "5 more alerts are not shown"]
+    assert parts[-1].key != read(kind, {**payload, "truncatedAlerts": 1})[-1].key
+    assert read(kind, {**payload, "truncatedAlerts": 2})[-1].title == "7 more alerts are not shown"
+    (group,) = read(kind, {**payload, "truncatedAlerts": 2}, each="group")
+    assert group.body.splitlines()[-2:] == [f"- a{MAX_PARTS - 1}", "- and 7 more"]
+    assert len(read(kind, {"alerts": alerts, "truncatedAlerts": 0})) == MAX_PARTS
+    assert read(kind, {"alerts": alerts, "truncatedAlerts": 1})[-1].title == "1 more alert is not shown"
     for wrong in (True, -1, 2**70, "7", 7.5):
         assert len(kind_of(kind).read(Delivery({"alerts": [1], "truncatedAlerts": wrong}))) == 1
+
+
+def test_of_too_many_attachments_the_others_are_counted() -> None:
+    (told,) = read("apprise", {"title": "t", "attachments": [{"filename": "f"}] * (MAX_PARTS + 5)})
+    assert (told.data or {})["attachments_left_out"] == [*["f"] * MAX_PARTS, "and 5 more"]
 
 
 @pytest.mark.parametrize(("kind", "payload"), [("github", {}), ("gitlab", {"object_kind": "push"})])

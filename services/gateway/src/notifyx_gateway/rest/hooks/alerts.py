@@ -9,7 +9,8 @@ import orjson
 
 from notifyx_common.contracts.store.names import PRIORITY_ORDER, Priority
 from notifyx_common.errors import InvalidRequest
-from notifyx_gateway.rest.hooks.publication import Delivery, Part, event_key, mapping, require_few, text
+from notifyx_gateway.rest.hooks.event_text import counted
+from notifyx_gateway.rest.hooks.publication import MAX_PARTS, Delivery, Part, event_key, mapping, text
 from notifyx_topics.visible import is_visible
 
 PRIORITIES: Mapping[str, Priority] = {
@@ -32,14 +33,20 @@ def read_alerts(delivery: Delivery, sender: str, prefix: str, extras: Extras = l
     alerts = payload.get("alerts")
     if not isinstance(alerts, list):
         raise InvalidRequest(f"This is no webhook of {sender}: it has no list 'alerts'.", code="unknown_webhook")
-    require_few(alerts)
+    # A sender sends nothing again that was refused for its size: what is read is published, and the rest is counted.
+    read, left_out = alerts[:MAX_PARTS], len(alerts[MAX_PARTS:]) + _truncated(payload)
     if delivery.each == "group":
-        return [_group(delivery, prefix, [mapping(alert) for alert in alerts])]
-    parts = [_alert(delivery, prefix, number, alert, extras) for number, alert in enumerate(alerts, 1)]
-    left_out = payload.get("truncatedAlerts")
-    if type(left_out) is int and 0 < left_out <= MAX_LEFT_OUT:
-        parts.append(_left_out(delivery, prefix, left_out, alerts))
+        return [_group(delivery, prefix, [mapping(alert) for alert in read], left_out)]
+    parts = [_alert(delivery, prefix, number, alert, extras) for number, alert in enumerate(read, 1)]
+    if left_out:
+        parts.append(_left_out(delivery, prefix, left_out, read))
     return parts
+
+
+def _truncated(payload: Mapping[str, Any]) -> int:
+    """Return how many alerts the sender left out."""
+    count = payload.get("truncatedAlerts")
+    return count if type(count) is int and 0 < count <= MAX_LEFT_OUT else 0
 
 
 def state_of(alert: Mapping[str, Any]) -> str:
@@ -110,7 +117,7 @@ def _alert(delivery: Delivery, prefix: str, number: int, alert: Any, extras: Ext
     )
 
 
-def _group(delivery: Delivery, prefix: str, alerts: list[Mapping[str, Any]]) -> Part:
+def _group(delivery: Delivery, prefix: str, alerts: list[Mapping[str, Any]], left_out: int) -> Part:
     if not alerts:
         return InvalidRequest("This group has no alerts.", code="invalid_alert")
     payload = mapping(delivery.payload)
@@ -120,7 +127,10 @@ def _group(delivery: Delivery, prefix: str, alerts: list[Mapping[str, Any]]) -> 
     heading = f"{len(firing)} firing" if firing else "Resolved"
     lines = [f"{'' if state_of(alert) == 'firing' else 'Resolved: '}{_line(alert)}" for alert in alerts]
     states = sorted(state_key(prefix, alert, state_of(alert)) for alert in alerts)
-    data = {"status": "firing" if firing else "resolved", "groupLabels": labels, "alerts": alerts}
+    data: dict[str, Any] = {"status": "firing" if firing else "resolved", "groupLabels": labels, "alerts": alerts}
+    if left_out:
+        lines.append(f"and {left_out} more")
+        data["leftOut"] = left_out
     return delivery.publication(
         f"{heading}: {name}",
         "\n".join(f"- {line}" for line in lines),
@@ -140,9 +150,10 @@ def _left_out(delivery: Delivery, prefix: str, count: int, alerts: list[Any]) ->
     payload = mapping(delivery.payload)
     states = sorted(state_key(prefix, mapping(alert), state_of(mapping(alert))) for alert in alerts)
     return delivery.publication(
-        f"{count} more alerts were not sent",
-        "The sender leaves out the alerts of a group beyond its max_alerts.",
-        {"truncatedAlerts": count, "groupLabels": mapping(payload.get("groupLabels"))},
+        f"{counted(count, 'more alert')} {'is' if count == 1 else 'are'} not shown",
+        "The sender leaves out the alerts of a group beyond its max_alerts, and of one webhook the first "
+        f"{MAX_PARTS} are read: set max_alerts, or group by more labels.",
+        {"leftOut": count, "truncatedAlerts": _truncated(payload), "groupLabels": mapping(payload.get("groupLabels"))},
         priority="high",
         key=event_key(f"{prefix}-left-out", text(payload.get("groupKey")), count, *states),
     )

@@ -24,6 +24,9 @@ def read(delivery: Delivery) -> list[Part]:
     if not (is_visible(title) or is_visible(message)):
         raise InvalidRequest("This is no message of Apprise: it has neither title nor message.", code="unknown_webhook")
     kind = text(payload.get("type"))
-    names = [text(mapping(one).get("filename")) for one in items(payload.get("attachments"))[:MAX_PARTS]]
+    attached = items(payload.get("attachments"))
+    names = [text(mapping(one).get("filename")) for one in attached[:MAX_PARTS]]
+    if left := len(attached) - len(names):
+        names.append(f"and {left} more")
     data = {"type": kind, **({"attachments_left_out": names} if names else {})}
     return [delivery.publication(title, message, data, priority=PRIORITIES.get(kind, "normal"), key=None)]

@@ -11,7 +11,7 @@ from notifyx_gateway.rest.hooks.publication import Delivery, Part, event_key, ma
 
 
 def read(delivery: Delivery) -> list[Part]:
-    """Return the one notification of the event; its body is the key."""
+    """Return the one notification of the event; its body, name and id are the key."""
     payload = delivery.payload
     event = delivery.headers.get("x-github-event", "")
     if not isinstance(payload, dict) or not event:
@@ -28,8 +28,10 @@ def read(delivery: Delivery) -> list[Part]:
         **described.data,
     }
     title = f"{repository}: {described.words}" if repository else described.words
-    # The body is signed, the id of the delivery is not: a copy with another id is the same event.
-    key = event_key("github", delivery.digest) if delivery.digest else None
+    # Two events may have equal bodies (a workflow that is started twice): GitHub tells them apart by the id, which a
+    # redelivery keeps. It is not signed; who could copy a signed body has broken TLS, and repeats what was true.
+    identity = (delivery.digest, event, delivery.headers.get("x-github-delivery", ""))
+    key = event_key("github", *identity) if delivery.digest else None
     return [delivery.publication(title, described.body, data, priority=described.priority, key=key)]
 
 

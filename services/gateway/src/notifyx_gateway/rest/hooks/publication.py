@@ -12,7 +12,7 @@ import orjson
 
 from notifyx_common.contracts.store.log import KeyedNotification
 from notifyx_common.contracts.store.names import Priority
-from notifyx_common.errors import NotifyxError, TooLarge
+from notifyx_common.errors import NotifyxError
 from notifyx_gateway.sizes import DEFAULT_SIZES, Sizes
 
 Part: TypeAlias = KeyedNotification | NotifyxError
@@ -104,15 +104,6 @@ def shown(lines: list[Any], line: Callable[[Any], str]) -> str:
     listed = [f"- {line(one)}" for one in lines[:MAX_PARTS]]
     left = len(lines) - len(listed)
     return "\n".join([*listed, f"- and {left} more"] if left else listed)
-
-
-def require_few(alerts: list[Any]) -> None:
-    """Raise :class:`TooLarge` for more alerts than one webhook may hold; nothing has been built of any yet."""
-    if len(alerts) > MAX_PARTS:
-        raise TooLarge(
-            f"A webhook holds up to {MAX_PARTS} alerts; set Alertmanager's max_alerts, or group by more labels.",
-            code="too_many_alerts",
-        )
 
 
 def fit(data: Mapping[str, Any], limit: int) -> Mapping[str, Any]:

@@ -1,7 +1,7 @@
 """Signatures of webhooks: GitHub's, and those of Standard Webhooks. Pure.
 
-What is signed is compared in constant time. GitHub signs the body alone, so a copy of a request is recognised by its
-body; Standard Webhooks sign the id and the time too.
+What is signed is compared in constant time. GitHub signs the body alone, and names the event and its id in headers
+that are not signed; Standard Webhooks sign the id and the time too.
 """
 
 from __future__ import annotations
