@@ -482,7 +482,7 @@ async def test_ten_thousand_notifications_scroll(
 
 
 async def searched_undone_and_found_again(page: Page) -> None:
-    """In a long list: what stays (a search, the place, what is opened), and the end of all that is unread, taken back."""
+    """In a long list: what stays (a search, the place, what is opened), and the end of all unread, taken back."""
     found = page.get_by_role("article", name="Build 4321", exact=True)
     await page.keyboard.press("/")
     await page.keyboard.type("build 4321")

@@ -34,8 +34,8 @@ _WITHIN_LINK = "within_link"
 """Whether a picture stands within a link."""
 
 _TAGS = {
-    "a", "blockquote", "br", "code", "del", "div", "em", "h3", "h4", "h5", "h6", "hr", "li", "ol", "p", "pre", "s", "strong",
-    "table", "tbody", "td", "th", "thead", "tr", "ul",
+    "a", "blockquote", "br", "code", "del", "div", "em", "h3", "h4", "h5", "h6", "hr", "li", "ol", "p", "pre", "s",
+    "strong", "table", "tbody", "td", "th", "thead", "tr", "ul",
 }  # fmt: skip
 _PARAGRAPHS = {"h3", "h4", "h5", "h6", "p", "td", "th"}
 _CONTAINERS = {"blockquote", "li", "ol", "table", "ul"}
