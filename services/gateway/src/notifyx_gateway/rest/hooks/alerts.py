@@ -10,6 +10,7 @@ import orjson
 from notifyx_common.contracts.store.names import PRIORITY_ORDER, Priority
 from notifyx_common.errors import InvalidRequest
 from notifyx_gateway.rest.hooks.event_text import counted
+from notifyx_gateway.rest.hooks.plain_text import as_written
 from notifyx_gateway.rest.hooks.publication import MAX_PARTS, Delivery, Part, event_key, mapping, text
 from notifyx_topics.visible import is_visible
 
@@ -110,7 +111,7 @@ def _alert(delivery: Delivery, prefix: str, number: int, alert: Any, extras: Ext
     where = where_of(alert, f"{title}\n{body}")
     return delivery.publication(
         f"Resolved: {title}" if state == "resolved" else title,
-        "\n\n".join(part for part in (where, "" if body == title else body) if part),
+        "\n\n".join(as_written(part) for part in (where, "" if body == title else body) if part),
         data,
         priority=priority_of(alert),
         key=state_key(prefix, alert, state),
@@ -133,7 +134,7 @@ def _group(delivery: Delivery, prefix: str, alerts: list[Mapping[str, Any]], lef
         data["leftOut"] = left_out
     return delivery.publication(
         f"{heading}: {name}",
-        "\n".join(f"- {line}" for line in lines),
+        "\n".join(f"- {as_written(' '.join(line.split()))}" for line in lines),
         data,
         priority=max((priority_of(alert) for alert in firing), key=PRIORITY_ORDER.index, default="normal"),
         key=event_key(f"{prefix}-group", text(payload.get("groupKey")), *states),

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from notifyx_common.contracts.store.names import Priority
 from notifyx_common.errors import InvalidRequest
+from notifyx_gateway.rest.hooks.plain_text import as_written
 from notifyx_gateway.rest.hooks.publication import MAX_PARTS, Delivery, Part, items, mapping, text
 from notifyx_topics.visible import is_visible
 
@@ -23,6 +24,8 @@ def read(delivery: Delivery) -> list[Part]:
     title, message = text(payload.get("title")), text(payload.get("message"))
     if not (is_visible(title) or is_visible(message)):
         raise InvalidRequest("This is no message of Apprise: it has neither title nor message.", code="unknown_webhook")
+    if text(payload.get("format")) != "markdown":
+        message = as_written(message)
     kind = text(payload.get("type"))
     attached = items(payload.get("attachments"))
     names = [text(mapping(one).get("filename")) for one in attached[:MAX_PARTS]]

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from notifyx_gateway.rest.hooks.event_text import EventText, labelled
+from notifyx_gateway.rest.hooks.plain_text import as_written
 from notifyx_gateway.rest.hooks.publication import mapping, text
 
 _NAMES: Mapping[str, str] = {
@@ -61,7 +62,7 @@ def alert(event: str, payload: Mapping[str, Any], sender: str) -> EventText:
     instance = mapping(mapping(found.get("most_recent_instance")).get("message"))
     return EventText(
         labelled(f"{name}{f' #{number}' if number else ''} {words}", label),
-        text(advisory.get("description")) or text(instance.get("text")),
+        text(advisory.get("description")) or as_written(text(instance.get("text"))),
         text(found.get("html_url")),
         "high" if action in _OPEN else "normal",
         {name: value for name, value in data.items() if value},

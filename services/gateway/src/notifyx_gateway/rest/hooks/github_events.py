@@ -8,6 +8,7 @@ from typing import Any
 from notifyx_common.contracts.store.names import Priority
 from notifyx_gateway.rest.hooks.event_text import EventText, counted, labelled
 from notifyx_gateway.rest.hooks.github_alerts import advisory, alert
+from notifyx_gateway.rest.hooks.plain_text import as_written
 from notifyx_gateway.rest.hooks.publication import branch, items, mapping, shown, text
 
 _FAILED = frozenset({"failure", "timed_out", "startup_failure", "error"})
@@ -62,7 +63,7 @@ def describe(event: str, payload: Mapping[str, Any], sender: str) -> EventText:
 
 
 def _ping(_event: str, payload: Mapping[str, Any], _sender: str) -> EventText:
-    return EventText("the webhook is connected", text(payload.get("zen")), priority="low")
+    return EventText("the webhook is connected", as_written(text(payload.get("zen"))), priority="low")
 
 
 def _push(_event: str, payload: Mapping[str, Any], sender: str) -> EventText:
@@ -83,7 +84,7 @@ def _push(_event: str, payload: Mapping[str, Any], sender: str) -> EventText:
 
 def _commit(commit: object) -> str:
     fields = mapping(commit)
-    return f"{text(fields.get('id'))[:8]} {text(fields.get('message')).partition(chr(10))[0]}"
+    return as_written(f"{text(fields.get('id'))[:8]} {text(fields.get('message')).partition(chr(10))[0]}")
 
 
 def _ref(event: str, payload: Mapping[str, Any], sender: str) -> EventText:
@@ -98,14 +99,15 @@ def _run(event: str, payload: Mapping[str, Any], _sender: str) -> EventText:
     ref = text(run.get("head_branch")) or text(mapping(run.get("check_suite")).get("head_branch"))
     link = text(run.get("html_url"))
     words = f"{name} {(conclusion or action).replace('_', ' ')}{f' on {ref}' if ref else ''}"
-    return EventText(words, text(run.get("display_title")), link, _priority(conclusion))
+    return EventText(words, as_written(text(run.get("display_title"))), link, _priority(conclusion))
 
 
 def _status(_event: str, payload: Mapping[str, Any], _sender: str) -> EventText:
     state, name = text(payload.get("state")), text(payload.get("context")) or "status"
     on = text(mapping(next(iter(items(payload.get("branches"))), None)).get("name")) or text(payload.get("sha"))[:8]
     words = f"{name} {state}{f' on {on}' if on else ''}"
-    return EventText(words, text(payload.get("description")), text(payload.get("target_url")), _priority(state))
+    body = as_written(text(payload.get("description")))
+    return EventText(words, body, text(payload.get("target_url")), _priority(state))
 
 
 def _deployment(event: str, payload: Mapping[str, Any], sender: str) -> EventText:
@@ -114,11 +116,11 @@ def _deployment(event: str, payload: Mapping[str, Any], sender: str) -> EventTex
     ref = text(deployment.get("ref"))
     what = f"deployment{f' of {ref}' if ref else ''}{f' to {where}' if where else ''}"
     if event == "deployment":
-        return EventText(f"{sender} created a {what}", text(deployment.get("description")))
+        return EventText(f"{sender} created a {what}", as_written(text(deployment.get("description"))))
     state = text(status.get("state"))
     link = next((url for key in ("log_url", "target_url", "environment_url") if (url := text(status.get(key)))), "")
     words = labelled(what, state.replace("_", " "))
-    return EventText(words, text(status.get("description")), link, _priority(state))
+    return EventText(words, as_written(text(status.get("description"))), link, _priority(state))
 
 
 def _priority(state: str) -> Priority:
@@ -230,7 +232,7 @@ def _wiki(_event: str, payload: Mapping[str, Any], sender: str) -> EventText:
 
 def _page(page: object) -> str:
     fields = mapping(page)
-    return f"{text(fields.get('action'))} {text(fields.get('title'))}"
+    return as_written(f"{text(fields.get('action'))} {text(fields.get('title'))}")
 
 
 _EVENTS: Mapping[str, Callable[[str, Mapping[str, Any], str], EventText]] = {

@@ -8,6 +8,7 @@ from typing import Any
 from notifyx_common.contracts.store.names import Priority
 from notifyx_common.errors import InvalidRequest
 from notifyx_gateway.rest.hooks.event_text import EventText, counted, labelled
+from notifyx_gateway.rest.hooks.plain_text import as_written
 from notifyx_gateway.rest.hooks.publication import Delivery, Part, branch, items, mapping, shown, text
 
 _VERBS: Mapping[str, str] = {
@@ -53,7 +54,7 @@ def _describe(kind: str, payload: Mapping[str, Any]) -> EventText:
 
 
 def _pipeline(_kind: str, _user: str, attributes: Mapping[str, Any], payload: Mapping[str, Any]) -> EventText:
-    status, body = text(attributes.get("status")), text(mapping(payload.get("commit")).get("title"))
+    status, body = text(attributes.get("status")), as_written(text(mapping(payload.get("commit")).get("title")))
     words = f"pipeline {status} on {text(attributes.get('ref'))}"
     return EventText(words, body, text(attributes.get("url")), _priority(status))
 
@@ -66,7 +67,8 @@ def _job(_kind: str, _user: str, _attributes: Mapping[str, Any], payload: Mappin
 def _deployment(_kind: str, _user: str, _attributes: Mapping[str, Any], payload: Mapping[str, Any]) -> EventText:
     status, where, ref = text(payload.get("status")), text(payload.get("environment")), text(payload.get("ref"))
     words = f"deployment{f' of {ref}' if ref else ''}{f' to {where}' if where else ''}: {status}"
-    return EventText(words, text(payload.get("commit_title")), text(payload.get("deployable_url")), _priority(status))
+    body = as_written(text(payload.get("commit_title")))
+    return EventText(words, body, text(payload.get("deployable_url")), _priority(status))
 
 
 def _release(_kind: str, _user: str, _attributes: Mapping[str, Any], payload: Mapping[str, Any]) -> EventText:
@@ -133,7 +135,7 @@ def _push(kind: str, user: str, _attributes: Mapping[str, Any], payload: Mapping
     if _is_nothing(payload.get("after")):
         return EventText(f"{user} deleted {name}")
     if kind == "tag_push":
-        return EventText(f"{user} pushed {name}", text(payload.get("message")))
+        return EventText(f"{user} pushed {name}", as_written(text(payload.get("message"))))
     total = payload.get("total_commits_count")
     count = counted(total if isinstance(total, int) else len(commits), "commit")
     words = f"created {name} with {count}" if _is_nothing(payload.get("before")) else f"pushed {count} to {ref}"
@@ -151,7 +153,7 @@ def _priority(status: str) -> Priority:
 
 def _commit(commit: object) -> str:
     fields = mapping(commit)
-    return f"{text(fields.get('id'))[:8]} {text(fields.get('title'))}"
+    return as_written(f"{text(fields.get('id'))[:8]} {text(fields.get('title'))}")
 
 
 def _user(payload: Mapping[str, Any]) -> str:
