@@ -38,6 +38,7 @@ from notifyx_gateway.rest.authentication import RequestAuthenticator
 from notifyx_gateway.rest.headers import add_headers
 from notifyx_gateway.rest.pages import Pages
 from notifyx_gateway.rest.publishing import Publishing
+from notifyx_gateway.rest.results import Results
 from notifyx_gateway.rest.routes.account_data import account_data_routes
 from notifyx_gateway.rest.routes.accounts import account_routes, token_routes
 from notifyx_gateway.rest.routes.dashboard import dashboard_routes
@@ -83,6 +84,7 @@ from notifyx_gateway.upstream.users import UserDirectory
 log = get_logger(__name__)
 
 CACHE_KEY = "notifyx memcached values"
+RESULT_KEY = "notifyx results of forms"
 """Purpose of the key that seals what gateways share in memcached; it comes from the token that only they have."""
 
 PURPOSES = {"auth": "Accounts", "store": "Topics and notifications", "mailer": "The mail service"}
@@ -380,6 +382,7 @@ class GatewayNode(Node[GatewaySettings]):
         settings, request_auth = self.settings, self.request_auth
         published, sizes = metrics.counter("notifyx_publishes_total"), self.sizes
         publishing = Publishing(self.store, self.recipients, self.limits, published)
+        results = Results(derive_key(settings.token_for("gateway"), RESULT_KEY), self.clock)
         for blueprint in (
             registry_routes(self.registry),
             operator_routes(self.hub, self.users, metrics),
@@ -459,7 +462,7 @@ class GatewayNode(Node[GatewaySettings]):
             document_routes(
                 settings=settings, authenticator=self.authenticator, pages=pages, verification=self.verification
             ),
-            page_routes(pages=pages, store=self.store),
+            page_routes(pages=pages, store=self.store, results=results),
             verification_page_routes(
                 pages=pages,
                 request_auth=request_auth,
@@ -467,6 +470,7 @@ class GatewayNode(Node[GatewaySettings]):
                 store=self.store,
                 changes=self.credential_changes,
                 mails=self.account_mails,
+                results=results,
             ),
             web_routes(files=WebFiles(settings.web_folder), pages=pages, settings=settings),
         ):

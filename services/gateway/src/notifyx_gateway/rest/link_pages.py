@@ -1,25 +1,22 @@
 """What the pages behind the links of emails share: the token of a link, and where the answer to a form leads.
 
 The answer to a form is a redirect to a page that says what it did, or why its link does not work: so a reload, or
-"Forward", sends no form again. The result is in the address as numbers and codes; no secret and nothing of the account
-is.
+"Forward", sends no form again. The result is sealed (:mod:`notifyx_gateway.rest.results`); why a link does not work is
+a code of a fixed sentence, which says nothing of an account.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from urllib.parse import urlencode
+from collections.abc import Callable, Mapping
 
 from quart import Response, abort, request
 
-from notifyx_common.errors import InvalidRequest, NotifyxError
+from notifyx_common.errors import InvalidRequest, NotFound, NotifyxError
 from notifyx_common.serving.replies import problem_reply
 from notifyx_gateway.rest.pages import Pages
+from notifyx_gateway.rest.results import Results
 
 MAX_TOKEN = 512
-
-MAX_DIGITS = 9
-"""Of a number in the address of a result."""
 
 FAILED = "/link-failed"
 """Path of the page that says why the link of a form does not work."""
@@ -51,18 +48,12 @@ def checked_token(token: str) -> str | None:
     return token if token and len(token) <= MAX_TOKEN and token.isascii() and token.isprintable() else None
 
 
-def see_result(path: str, **result: int | str) -> Response:
-    """Return the redirect (303) to the page at ``path`` that says ``result``."""
-    query = urlencode(result)
-    return Response(status=303, headers={"Location": f"{path}?{query}" if query else path, "Cache-Control": "no-store"})
-
-
-def result_number(name: str) -> int:
-    """Return a number of the result that the page of this request says. An address without it leads nowhere: 404."""
-    text = request.args.get(name, "")
-    if not (text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS):
-        abort(404)
-    return int(text)
+def result_page(pages: Pages, results: Results, say: Callable[[Mapping[str, int | str]], Response]) -> Response:
+    """Return the page that says the result of a form, or that there is none to say."""
+    try:
+        return say(results.read())
+    except NotFound as error:
+        return pages.message("Nothing to show here", error.reason, error.http_status, back="/account")
 
 
 def broken_link(pages: Pages) -> Response:
@@ -93,7 +84,8 @@ def failed_form(pages: Pages, error: NotifyxError) -> Response:
     """
     if error.retryable or error.http_status >= 500:
         return failed_link(pages, error)
-    return see_result(FAILED, why=error.code if error.code in _FAILURES else _UNREADABLE)
+    why = error.code if error.code in _FAILURES else _UNREADABLE
+    return Response(status=303, headers={"Location": f"{FAILED}?why={why}", "Cache-Control": "no-store"})
 
 
 def failure_page(pages: Pages, why: str) -> Response:

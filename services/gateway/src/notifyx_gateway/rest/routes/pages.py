@@ -6,7 +6,6 @@ mail programs (RFC 8058) posts to the same address, and must not be redirected.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
@@ -24,24 +23,21 @@ from notifyx_gateway.rest.link_pages import (
     failure_page,
     incomplete_link,
     query_token,
-    result_number,
-    see_result,
+    result_page,
 )
 from notifyx_gateway.rest.pages import Pages
+from notifyx_gateway.rest.results import Results
 from notifyx_gateway.upstream.store import Store
 from notifyx_topics.names import INBOX_PREFIX
 
 PAGE = "page"
 """The form field of the page with the button: a person sent the form, and follows a redirect."""
 
-_BACK = re.compile(r"/inbox|/messages|/topics/[A-Za-z0-9._~%-]{1,512}")
-"""Where the page of an acknowledgement leads: to a page of the web client, here."""
-
 CHOICE = "choice"
 """The form field that says that a person chose; ``choice-1`` and so on are what is ticked."""
 
 
-def page_routes(*, pages: Pages, store: Store) -> Blueprint:
+def page_routes(*, pages: Pages, store: Store, results: Results) -> Blueprint:
     """Return the routes of unsubscribing and of acknowledging."""
     blueprint = Blueprint("pages", __name__)
 
@@ -78,11 +74,11 @@ def page_routes(*, pages: Pages, store: Store) -> Blueprint:
             return failed_form(pages, error) if PAGE in form else failed_link(pages, error)
         if PAGE not in form:
             return pages.message(*_stopped(None if chosen is None else len(chosen)))
-        return see_result("/unsubscribe/done", **({"all": 1} if chosen is None else {"topics": len(chosen)}))
+        return results.see("/unsubscribe/done", **({} if chosen is None else {"topics": len(chosen)}))
 
     @blueprint.get("/unsubscribe/done")
     async def unsubscribed() -> Response:
-        return pages.message(*_stopped(None if "all" in request.args else result_number("topics")))
+        return result_page(pages, results, lambda done: pages.message(*_stopped(_number(done.get("topics")))))
 
     @blueprint.get("/acknowledge")
     async def acknowledge_form() -> Response:
@@ -105,16 +101,11 @@ def page_routes(*, pages: Pages, store: Store) -> Blueprint:
             done = await store.acknowledge_mail(token)
         except NotifyxError as error:
             return failed_form(pages, error)
-        return see_result("/acknowledge/done", notifications=done.acknowledged, back=_back(done.topics))
+        return results.see("/acknowledge/done", notifications=done.acknowledged, back=_back(done.topics))
 
     @blueprint.get("/acknowledge/done")
     async def acknowledged() -> Response:
-        count = result_number("notifications")
-        text = {0: "It was acknowledged before.", 1: "The notification is read, on all your devices."}.get(
-            count, f"{count} notifications are read, on all your devices."
-        )
-        back = request.args.get("back", "")
-        return pages.message("Acknowledged", text, back=back if _BACK.fullmatch(back) else "/inbox")
+        return result_page(pages, results, lambda done: _acknowledged(pages, done))
 
     @blueprint.get(FAILED)
     async def link_failed() -> Response:
@@ -135,6 +126,18 @@ async def _nothing_to_acknowledge(pages: Pages, store: Store, token: str) -> Res
     if mail.unread:
         return None
     return pages.message("Acknowledged already", "Nothing in this email is unread any more.", back=_back(mail.topics))
+
+
+def _acknowledged(pages: Pages, done: Mapping[str, int | str]) -> Response:
+    count = done["notifications"]
+    text = {0: "It was acknowledged before.", 1: "The notification is read, on all your devices."}.get(
+        int(count), f"{count} notifications are read, on all your devices."
+    )
+    return pages.message("Acknowledged", text, back=str(done["back"]))
+
+
+def _number(value: int | str | None) -> int | None:
+    return None if value is None else int(value)
 
 
 def _back(topics: Sequence[str]) -> str:

@@ -5,6 +5,8 @@ It takes the account's password, or sets it: the person with the mailbox may not
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from quart import Blueprint, Response, request
 
 from notifyx_common.contracts.auth import VerifyRequest
@@ -22,10 +24,10 @@ from notifyx_gateway.rest.link_pages import (
     failed_form,
     incomplete_link,
     query_token,
-    result_number,
-    see_result,
+    result_page,
 )
 from notifyx_gateway.rest.pages import Pages
+from notifyx_gateway.rest.results import Results
 from notifyx_gateway.upstream.auth import Auth
 from notifyx_gateway.upstream.credential_changes import CredentialChanges
 from notifyx_gateway.upstream.store import Store
@@ -44,6 +46,7 @@ def verification_page_routes(
     store: Store,
     changes: CredentialChanges,
     mails: AccountMails,
+    results: Results,
 ) -> Blueprint:
     """Return the routes of the page with which an address is verified."""
     blueprint = Blueprint("verification-pages", __name__)
@@ -78,7 +81,7 @@ def verification_page_routes(
             mails.wake()
         await changes.refresh_now()
         waiting = await release_waiting(store, user.id)
-        return see_result(
+        return results.see(
             "/verify-email/done",
             reset=int(wanted.new_password is not None),
             released=waiting.released,
@@ -87,16 +90,20 @@ def verification_page_routes(
 
     @blueprint.get("/verify-email/done")
     async def verified() -> Response:
-        words = "Your email address is verified."
-        if result_number("reset"):
-            words += " Your new password holds, and everybody who was signed in is signed out."
-        return pages.message("Verified", words + _waited(result_number("released"), result_number("dropped")))
+        return result_page(pages, results, lambda done: pages.message("Verified", _words(done)))
 
     return blueprint
 
 
 def _verify_page(pages: Pages, token: str, problem: str = "", status: int = 200) -> Response:
     return pages.behind_link("verify.html", status, token=token, problem=problem, ended=USED_VERIFICATION)
+
+
+def _words(done: Mapping[str, int | str]) -> str:
+    words = "Your email address is verified."
+    if done["reset"]:
+        words += " Your new password holds, and everybody who was signed in is signed out."
+    return words + _waited(int(done["released"]), int(done["dropped"]))
 
 
 def _waited(released: int, dropped: int) -> str:
