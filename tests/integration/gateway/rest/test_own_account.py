@@ -119,6 +119,13 @@ async def test_a_user_changes_password_and_name_and_stays_signed_in(stack: Stack
     assert [(await stack.call("GET", "/me", who)).status for who in (ada, other, key)] == [200, 401, 200]
     await mail_to(box, ADA, "Your password was changed")
     assert (await stack.ok("PATCH", "/me", ada, json={"name": "Ada Lovelace"}))["name"] == "Ada Lovelace"
+    for blank in ("   ", "\t", "\u2003"):
+        form = {"email": "new@example.com", "password": PASSWORD, "name": blank}
+        for refused in (
+            await stack.call("PATCH", "/me", ada, json={"name": blank}),
+            await stack.call("POST", "/users", json=form),
+        ):
+            assert (refused.status, [one["field"] for one in refused.data["errors"]]) == (400, ["name"])
     assert (await stack.call("PATCH", "/me", key, json={"name": "x"})).code == "user_required"
 
 

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
+    BeforeValidator,
     ConfigDict,
     Field,
     JsonValue,
@@ -52,8 +53,16 @@ def is_email(text: str) -> bool:
 
 StoredEmail = Annotated[str, StringConstraints(max_length=254, pattern=STORED_EMAIL)]
 """An address that an account may have already, in search of that account."""
+
+
+def _require_not_blank(name: object) -> object:
+    """Return ``name`` as it was sent; spaces alone would become an empty name, which is one that a user may want."""
+    return require_visible(name) if isinstance(name, str) and name and not name.strip() else name
+
+
 Name = Annotated[
     str,
+    BeforeValidator(_require_not_blank),
     StringConstraints(max_length=200, pattern=LINE, strip_whitespace=True),
     AfterValidator(require_visible),
 ]
