@@ -62,7 +62,7 @@ async def test_five_commands_and_an_email(platform: Platform, tmp_path: Path) ->
     assert heading.split() == ["UNREAD", "WITH", "ID", "WHEN", "LATEST"]
     assert (thread.split()[0], thread.rstrip().endswith("It is.")) == ("1", True)
     (with_reader,) = (await author.json("threads"))["items"]
-    for who in (with_reader["name"], with_reader["user"]):
+    for who in (with_reader["name"], with_reader["user"], "cli-reader@example.com"):
         sent, received = (await author.run("threads", who)).out.splitlines()[-2:]
         assert sent.split()[-4:] == ["you", "Is", "it", "out?"]
         assert received.split()[0] == "*"

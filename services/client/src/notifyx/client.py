@@ -361,7 +361,7 @@ class Client:
         return parse_answer(ThreadsPage, await self._call("GET", "/me/threads", params=_page(limit, after)))
 
     async def thread(self, user: str, *, limit: int = 50, after: str | None = None) -> ThreadPage:
-        """Return a page of the direct messages between the caller and the user of that id, the newest page first."""
+        """Return a page of the messages between the caller and the user of that id or email, the newest first."""
         path = f"/me/threads/{quote(user, safe='')}"
         return parse_answer(ThreadPage, await self._call("GET", path, params=_page(limit, after)))
 

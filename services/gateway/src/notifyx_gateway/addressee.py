@@ -1,4 +1,4 @@
-"""Finds the user to whose inbox somebody writes, by id or email."""
+"""Finds the user to whose inbox somebody writes, or with whom somebody has a thread, by id or email."""
 
 from __future__ import annotations
 
@@ -24,11 +24,38 @@ async def find_addressee(
     await limits.recipient(principal, who)
     user = await resolve(who)
     if user is None and ("@" not in who or _covers_every_inbox(principal)):
-        raise NotFound("There is no such user.", code="user_not_found")
+        raise no_such_user()
     if user is None or not principal.covers_topic(inbox_topic(user.id)):
         raise Forbidden(f"This credential does not cover the inbox of '{who}'.", code="topic_not_covered")
     limits.recipient_found(principal, who)
     return user
+
+
+async def find_other(
+    principal: Principal, who: str, *, limits: Limits, resolve: Callable[[str], Awaitable[ResolvedUser | None]]
+) -> str:
+    """Return the id of the other of a thread, whom ``who`` names by id or email.
+
+    An address is searched for as where somebody writes to it, and counts in the same limit. A credential that may not
+    write gets ``who`` back for an address without an account: the thread is empty, as that with a user to whom nothing
+    was written, so that it learns nothing of who has one.
+    Raises :class:`NotFound`, :class:`RateLimited` and :class:`Unavailable`.
+    """
+    if "@" not in who:
+        return who
+    await limits.recipient(principal, who)
+    user = await resolve(who)
+    if user is None and "publish" in principal.scopes:
+        raise no_such_user()
+    if user is None:
+        return who
+    limits.recipient_found(principal, who)
+    return user.id
+
+
+def no_such_user() -> NotFound:
+    """Return the error of an id or address that is nobody's."""
+    return NotFound("There is no such user.", code="user_not_found")
 
 
 def _covers_every_inbox(principal: Principal) -> bool:

@@ -7576,7 +7576,7 @@ export interface operations {
             };
             header?: never;
             path: {
-                /** @description The id of the other; `me` for what one sent to oneself, `deleted` for what deleted users sent. */
+                /** @description The id or email of the other; `me` for what one sent to oneself, `deleted` for what deleted users sent. */
                 who: string;
             };
             cookie?: never;

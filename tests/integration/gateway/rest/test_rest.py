@@ -207,8 +207,14 @@ async def test_direct_notifications_reach_a_user_by_id_and_by_email(stack: Stack
     assert await stack.ok("GET", "/me/threads/deleted", eve) == {"items": [], "next": None, "name": None}
     nobody = await stack.call("GET", f"/me/threads/{uuid4()}", eve)
     assert (nobody.status, nobody.code) == (404, "user_not_found")
+    assert await stack.ok("GET", "/me/threads/BOB@example.com", ada) == named
+    by_address = await stack.ok("GET", "/me/threads/bob@example.com", eve)
+    assert by_address == {"items": [], "next": None, "name": None}, "as by id"
+    nobody = await stack.call("GET", "/me/threads/nobody@example.com", eve)
+    assert (nobody.status, nobody.code) == (404, "user_not_found"), "as where one writes to it"
+    reader = (await stack.ok("POST", "/api-keys", eve, json={"name": "k", "scopes": ["read"]}))["key"]
     for email in ("bob@example.com", "nobody@example.com"):
-        assert (await stack.ok("GET", f"/me/threads/{email}", eve))["items"] == [], "no search for addresses"
+        assert await stack.ok("GET", f"/me/threads/{email}", reader) == by_address, "it may not write to find out"
 
 
 async def test_a_history_page_is_the_same_alone_and_with_others_and_gone_with_the_topic(stack: Stack) -> None:

@@ -20,7 +20,11 @@ MAX_PAGES = 5
 
 def threads(
     who: Annotated[
-        str, typer.Argument(help="Show the messages with this person: a name or an id of the list.", show_default=False)
+        str,
+        typer.Argument(
+            help="Show the messages with this person: an email, or a name or id of the list.",
+            show_default=False,
+        ),
     ] = "",
     limit: Annotated[int, typer.Option(min=1, max=200, help="Most to show.")] = 50,
     after: Annotated[str, typer.Option(help="Go on after a page: its 'next'.")] = "",
@@ -41,7 +45,12 @@ def threads(
 
 
 async def _id_of(notifyx: Client, who: str) -> str:
-    """Return the id that a list gives for a name; what is no name in it may be an id."""
+    """Return the id that a list gives for a name; what is no name in it may be an id.
+
+    An address is the server's to find: anybody may choose one as a name.
+    """
+    if "@" in who:
+        return who
     after: str | None = None
     found: set[str] = set()
     for _ in range(MAX_PAGES):

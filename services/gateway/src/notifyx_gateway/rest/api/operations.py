@@ -451,9 +451,9 @@ OPERATIONS: tuple[Operation, ...] = (
         "GET", "/api/v1/me/threads/{who}", "thread", "Both sides of one's messages with one other", "Notifications",
         {200: ("Ascending by time; the newest page first.", JSON, models.ThreadPage)}, (400, 403, 404, 429, 503),
         scope="read",
-        parameters=(Parameter("who", "path", _text(r"^[\x21-\x7e]+$", MAX_NAME),
-                              "The id of the other; `me` for what one sent to oneself, `deleted` for what deleted "
-                              "users sent."), _LIMIT,
+        parameters=(Parameter("who", "path", _text("^[^/\\x00-\\x20]+$", 320),
+                              "The id or email of the other; `me` for what one sent to oneself, `deleted` for what "
+                              "deleted users sent."), _LIMIT,
                     Parameter("after", "query", _CURSOR, "`next` of the page before, which is newer.")),
         description="Empty for a user with whom one exchanged nothing. Send with `POST /users/{who}/notifications`.",
     ),

@@ -7,9 +7,9 @@ from quart import Blueprint, Response
 
 from notifyx_common.contracts.store.search import SEARCH_DIRECT
 from notifyx_common.contracts.store.threads import DELETED, DELETED_NAME, THREAD
-from notifyx_common.errors import NotFound
 from notifyx_common.serving.answers import answer
 from notifyx_common.serving.web import json_response
+from notifyx_gateway.addressee import find_other, no_such_user
 from notifyx_gateway.rest.authentication import RequestAuthenticator
 from notifyx_gateway.rest.bodies import query
 from notifyx_gateway.rest.parameters import query_limit, query_text, search_text
@@ -55,9 +55,10 @@ def thread_routes(*, request_auth: RequestAuthenticator, store: Store, users: Us
         values = query("limit", "after")
         limit = query_limit(values)
         after = query_text(values, "after", 200)
-        user = principal.id if who == "me" else who
+        named = principal.id if who == "me" else who
+        user = await find_other(principal, named, limits=request_auth.limits, resolve=users.resolve)
         if len(user) > MAX_NAME or not user.isascii() or not user.isprintable() or " " in user:
-            raise _no_such_user()
+            raise no_such_user()
         async with store.page_turn(principal):
             await answer().reserve(principal.id, THREAD.large)
             page = await store.thread(principal, user, limit=limit, after=after)
@@ -65,7 +66,7 @@ def thread_routes(*, request_auth: RequestAuthenticator, store: Store, users: Us
         nothing = page.content.startswith(_NOTHING)
         is_person = _is_person(user)
         if nothing and after is None and is_person and not await users.may_exist(user):
-            raise _no_such_user()
+            raise no_such_user()
         name = (await users.names([user])).get(user) if is_person and not nothing else None
         if user == DELETED and not nothing:
             name = DELETED_NAME
@@ -77,7 +78,3 @@ def thread_routes(*, request_auth: RequestAuthenticator, store: Store, users: Us
 def _is_person(user: str) -> bool:
     """Return whether a thread is that with a user, who has a name and may be asked for."""
     return is_user_id(user) and user != DELETED
-
-
-def _no_such_user() -> NotFound:
-    return NotFound("There is no such user.", code="user_not_found")
