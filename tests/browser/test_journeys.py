@@ -9,11 +9,12 @@ from datetime import UTC, datetime, timedelta
 
 import aiohttp
 import pytest
-from playwright.async_api import Browser, Locator, Page, Route, expect
+from playwright.async_api import Browser, Locator, Page, Route, WebSocket, expect
 
 from support.browser import Person, console, sign_in, sign_up, someone
 from support.deleted_users import remove_all
 from support.mail import link_in_mail
+from support.patience import until
 from support.platform import PASSWORD, Platform, eventually, person
 
 pytestmark = [
@@ -58,11 +59,26 @@ async def test_a_newcomer_signs_up_and_stays_signed_in(browser: Browser, platfor
     await page.get_by_label("Password", exact=True).fill(PASSWORD)
     await page.get_by_role("button", name="Create account").click()
     await expect(page.get_by_text("Nothing here yet")).to_be_visible()
+    sockets: list[WebSocket] = []
+
+    def opened(socket: WebSocket) -> None:
+        sockets.append(socket)
+
+    page.on("websocket", opened)
     await page.reload()
-    await expect(page.get_by_text("Nothing here yet")).to_be_visible()
+    await expect(page.get_by_text("Live", exact=True)).to_be_visible()
+
+    async def once_closed(route: Route) -> None:
+        await until(
+            lambda: all(socket.is_closed() for socket in sockets), "the socket is closed before its session ends"
+        )
+        await route.continue_()
+
+    await page.route("**/token/revoke", once_closed)
     await page.get_by_role("button", name="New Comer").click()
     await page.get_by_role("menuitem", name="Sign out").click()
     await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    assert len(sockets) == 1, "no other one with the ended session"
     await page.reload()
     await page.get_by_label("Email").fill("newcomer@example.com")
     await page.get_by_label("Password", exact=True).fill("not the password")

@@ -59,6 +59,22 @@ it("a window says that its session has ended, also once it is reloaded", async (
   expect((await loaded(new Stored({}), new Stored({ [HELD]: "{}" }))).session.ended.get()).toBe(ENDED);
 });
 
+it("nothing connects while a session is ended, and it may again where that failed", async () => {
+  const { session } = await loaded(new Stored({ [KEY]: "r" }), new Stored({}));
+  const said: unknown[] = [];
+  session.ending.subscribe((ending) => said.push([ending, session.state.get()]));
+  await expect(session.signOut(true)).rejects.toThrow();
+  expect(said).toEqual([
+    [true, "unknown"],
+    [false, "unknown"],
+  ]);
+  await session.signOut();
+  expect(said.slice(2), "signed out before anything may connect").toEqual([
+    [true, "unknown"],
+    [false, "signed-out"],
+  ]);
+});
+
 it("a window says nothing where nobody was signed in, or who is signs out here", async () => {
   expect((await loaded(new Stored({}), new Stored({}))).session.ended.get()).toBe("");
   const own = new Stored({ [HELD]: "{}", "notifyx.ended": ENDED });
@@ -118,7 +134,7 @@ it("a new window goes on with another one's token as soon as it is told", async 
   window.dispatchEvent(new Event("pageshow"));
   expect(windowsIn(local), "it came back").toBe(2);
   await first.signOut();
-  expect(windowsIn(local), "the other one does not know yet").toBe(1);
+  expect(windowsIn(local), "the other one is told").toBe(0);
 });
 
 it("a new window waits for a moment for one that says nothing, and not for one that has ended", async () => {

@@ -28,6 +28,9 @@ const RENEW_BEFORE_MS = 90_000;
 /** A token that ends sooner than this is not used any more. */
 const LEAST_LIFE_MS = 10_000;
 
+/** How long the end of a session in another window may take. */
+const ENDING_WITHIN_MS = 15_000;
+
 export type SessionState = "unknown" | "signed-out" | "signed-in";
 
 interface Tokens {
@@ -51,15 +54,21 @@ export class Session {
   /** Why the last session ended, when it did so by itself. */
   readonly ended = new Observable<string>(endedBefore());
 
+  /** Whether the session is being ended here or in another window: nothing connects with it meanwhile. */
+  readonly ending = new Observable(false);
+
   #expiresAt = 0;
+  #endingElsewhere: ReturnType<typeof setTimeout> | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #renewing: Promise<string> | undefined;
   readonly #windows = new BroadcastChannel(CHANNEL);
   readonly #sharing = new Windows();
 
   constructor() {
-    this.#windows.onmessage = (event: MessageEvent<Access | "ask">) => {
-      if (event.data !== "ask") this.#adopt(event.data);
+    this.#windows.onmessage = (event: MessageEvent<Access | "ask" | "ending" | "ended">) => {
+      if (event.data === "ending") this.#endedElsewhere();
+      else if (event.data === "ended") this.#notEnding();
+      else if (event.data !== "ask") this.#adopt(event.data);
       else if (this.#lives(LEAST_LIFE_MS)) this.#share();
     };
     this.#adopt(held());
@@ -121,8 +130,41 @@ export class Session {
     });
   }
 
+  /**
+   * Do `work`, which may end the session: sockets are closed before, since the server closes those that are left, and
+   * they would try again with a token that counts no more. Where the session goes on they connect after it.
+   */
+  async whileEnding<T>(work: () => Promise<T>): Promise<T> {
+    this.#windows.postMessage("ending");
+    this.ending.set(true);
+    try {
+      return await work();
+    } finally {
+      this.ending.set(false);
+      this.#windows.postMessage("ended");
+    }
+  }
+
+  #endedElsewhere(): void {
+    clearTimeout(this.#endingElsewhere);
+    // The other window may be closed before it says what became of it.
+    this.#endingElsewhere = setTimeout(() => this.#notEnding(), ENDING_WITHIN_MS);
+    this.ending.set(true);
+  }
+
+  #notEnding(): void {
+    clearTimeout(this.#endingElsewhere);
+    // What the browser says of its storage may come later than what the other window says.
+    if (localStorage.getItem(KEY) === null && this.state.get() !== "signed-out") this.#forget(SESSION_ENDED);
+    this.ending.set(false);
+  }
+
   /** End this session, or with `everywhere` all of this user. Throws {@link ApiError} when `everywhere` failed. */
   async signOut(everywhere = false): Promise<void> {
+    await this.whileEnding(() => this.#signOut(everywhere));
+  }
+
+  async #signOut(everywhere: boolean): Promise<void> {
     await exclusively(LOCK, async () => {
       const token = localStorage.getItem(KEY);
       if (token !== null) {

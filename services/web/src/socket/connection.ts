@@ -55,6 +55,7 @@ export class Connection {
     });
     this.#socket.onClose(() => this.#lost());
     this.#socket.onError(() => this.#lost());
+    this.#cleanup.push(session.ending.subscribe((ending) => this.#whileEnding(ending)));
     this.#listen(window, "online", () => this.#look());
     this.#listen(window, "offline", () => this.#look());
     this.#listen(document, "visibilitychange", () => {
@@ -66,7 +67,20 @@ export class Connection {
   /** Connect; the token is made sure of before. */
   async start(): Promise<void> {
     await this.#session.token();
-    if (!this.#closed) this.#socket.connect();
+    if (!this.#closed) this.#connect();
+  }
+
+  #connect(): void {
+    if (!this.#session.ending.get()) this.#socket.connect();
+  }
+
+  #whileEnding(ending: boolean): void {
+    if (ending) {
+      clearTimeout(this.#hiddenTimer);
+      clearTimeout(this.#probe);
+      this.#pulse.stop();
+      this.#socket.disconnect();
+    } else if (this.#session.state.get() === "signed-in") this.#connect();
   }
 
   channel(topic: string, params: () => object): Channel {
@@ -83,7 +97,7 @@ export class Connection {
   }
 
   #lost(): void {
-    if (this.#closed) return;
+    if (this.#closed || this.#session.ending.get()) return;
     const wasLive = this.state.get() === "live";
     this.state.set("offline");
     this.#pulse.stop();
@@ -93,7 +107,7 @@ export class Connection {
     else this.#session.token().catch(() => undefined);
     clearTimeout(this.#hiddenTimer);
     if (document.visibilityState === "hidden") {
-      this.#hiddenTimer = setTimeout(() => this.#socket.connect(), jittered(HIDDEN_PAUSE_MS));
+      this.#hiddenTimer = setTimeout(() => this.#connect(), jittered(HIDDEN_PAUSE_MS));
     }
   }
 
@@ -106,12 +120,12 @@ export class Connection {
   /** The network or the page changed: find out at once whether the connection still carries anything. */
   #look(): void {
     clearTimeout(this.#probe);
-    if (this.#closed) return;
+    if (this.#closed || this.#session.ending.get()) return;
     if (!this.#socket.isConnected()) {
-      if (navigator.onLine) this.#socket.connect();
+      if (navigator.onLine) this.#connect();
       return;
     }
-    this.#probe = setTimeout(() => this.#socket.disconnect(() => this.#socket.connect()), PROBE_MS);
+    this.#probe = setTimeout(() => this.#socket.disconnect(() => this.#connect()), PROBE_MS);
     this.#socket.ping(() => clearTimeout(this.#probe));
   }
 

@@ -24,9 +24,11 @@ export default function DeleteAccount({ onClose }: { onClose: () => void }) {
   const remove = useMutation({
     mutationFn: async () => {
       const topics = fate === "give" ? { give_to: heir.trim() } : (fate ?? "keep");
-      await api.DELETE("/api/v1/me", { body: { password, topics } });
-      // The account is gone whatever becomes of this: the session has ended with it.
-      await session.signOut();
+      await session.whileEnding(async () => {
+        await api.DELETE("/api/v1/me", { body: { password, topics } });
+        // The account is gone whatever becomes of this: the session has ended with it.
+        await session.signOut();
+      });
       notify(`The account of ${user.email} is deleted.`);
     },
   });
