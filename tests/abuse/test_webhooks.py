@@ -7,8 +7,10 @@ import base64
 import hashlib
 import hmac
 import json
+import threading
 import time
 from collections.abc import AsyncIterator
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -16,9 +18,12 @@ import pytest
 from notifyx_common.contracts.hooks import OpenedHook
 from notifyx_common.errors import Unauthenticated
 from notifyx_gateway.rest.hooks.signatures import TOLERANCE, verify
+from notifyx_gateway.rest.large_bodies import LARGE
+from notifyx_gateway.rest.routes import hooks as hook_routes
+from notifyx_gateway.rest.routes import notifications as notification_routes
 from notifyx_local.postgres import Cluster
 from support.gateway import Reply, Stack, running_stack
-from support.patience import PATIENCE
+from support.patience import PATIENCE, until
 
 
 @pytest.fixture
@@ -116,6 +121,34 @@ async def test_of_a_webhook_of_a_great_many_alerts_the_first_are_read(stack: Sta
         assert reply.status == 200, address
         assert len(reply.data["items"]) == (1 if "group" in address else 1002 - 1)
     assert set(await titles(stack)) == {"Down", "1000 firing: Down", "299002 more alerts are not shown"}
+
+
+@pytest.mark.parametrize(
+    ("module", "reader", "path"),
+    [
+        (hook_routes, "read_hook", "/topics/t/hooks/alertmanager"),
+        (notification_routes, "read_publish_request", "/topics/t/notifications"),
+    ],
+)
+async def test_nobody_waits_until_a_large_body_has_been_read(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, module: ModuleType, reader: str, path: str
+) -> None:
+    ada = await stack.person("ada")
+    large = {**ALERT, "commonAnnotations": {"description": "*\n" * LARGE}}
+    read, begun, answered = getattr(module, reader), threading.Event(), threading.Event()
+
+    def held(*given: Any) -> Any:
+        begun.set()
+        assert answered.wait(PATIENCE), "others have their answers meanwhile"
+        return read(*given)
+
+    monkeypatch.setattr(module, reader, held)
+    slow = asyncio.create_task(stack.call("POST", path, ada, json=large))
+    await until(begun.is_set, "the body is read")
+    await stack.ok("GET", "/topics/t", ada)
+    answered.set()
+    assert (await slow).status == 200
+    assert await titles(stack) == ["Down"]
 
 
 async def test_a_use_that_overlaps_the_end_of_a_secret_does_not_prolong_it(

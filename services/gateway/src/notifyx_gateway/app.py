@@ -36,6 +36,7 @@ from notifyx_gateway.mail.verification import EmailVerification
 from notifyx_gateway.registry import Registry
 from notifyx_gateway.rest.authentication import RequestAuthenticator
 from notifyx_gateway.rest.headers import add_headers
+from notifyx_gateway.rest.large_bodies import LargeBodies
 from notifyx_gateway.rest.pages import Pages
 from notifyx_gateway.rest.publishing import Publishing
 from notifyx_gateway.rest.results import Results
@@ -382,6 +383,7 @@ class GatewayNode(Node[GatewaySettings]):
         settings, request_auth = self.settings, self.request_auth
         published, sizes = metrics.counter("notifyx_publishes_total"), self.sizes
         publishing = Publishing(self.store, self.recipients, self.limits, published)
+        large_bodies = LargeBodies()
         results = Results(derive_key(settings.token_for("gateway"), RESULT_KEY), self.clock)
         for blueprint in (
             registry_routes(self.registry),
@@ -440,6 +442,7 @@ class GatewayNode(Node[GatewaySettings]):
                 recipients=self.recipients,
                 publishing=publishing,
                 sizes=sizes,
+                large_bodies=large_bodies,
                 counted=published,
             ),
             hook_routes(
@@ -447,6 +450,7 @@ class GatewayNode(Node[GatewaySettings]):
                 secrets=self.hook_secrets,
                 publishing=publishing,
                 sizes=sizes,
+                large_bodies=large_bodies,
                 clock=self.clock,
             ),
             hook_secret_routes(

@@ -41,6 +41,12 @@ _MARK = re.compile(
     r"|\[",
     re.IGNORECASE,
 )
+_SPECIAL = re.compile(r"[\\*_~`&<\[]|://|www\.", re.IGNORECASE)
+"""What is in each line of which more than its beginning may change."""
+
+_INDENTS, _DIGITS, _BLOCKS = frozenset(" \t"), frozenset("0123456789"), frozenset("#>-+*|:=[")
+"""With what a line begins that may be a block."""
+
 _LINK = re.compile(r"\](?=[(:])")
 
 
@@ -53,16 +59,19 @@ def as_written(text: str) -> str:
 
 
 def _line(line: str, *, links: bool) -> str:
-    if (indent := _INDENT.match(line)) is not None:
+    first = line[:1]
+    if first in _INDENTS and (indent := _INDENT.match(line)) is not None:
         return "\N{NO-BREAK SPACE}" * len(indent[0].expandtabs(4)) + _inline(line, indent.end(), links=links)
-    if (number := _NUMBER.match(line)) is not None:
+    if first in _DIGITS and (number := _NUMBER.match(line)) is not None:
         return f"{number[0]}\\{line[number.end()]}" + _inline(line, number.end() + 1, links=links)
-    if _BLOCK.match(line) is not None:
-        return f"\\{line[0]}" + _inline(line, 1, links=links)
+    if first in _BLOCKS and _BLOCK.match(line) is not None:
+        return f"\\{first}" + _inline(line, 1, links=links)
     return _inline(line, 0, links=links)
 
 
 def _inline(line: str, at: int, *, links: bool) -> str:
+    if _SPECIAL.search(line, at) is None:
+        return line[at:]
     marked = _MARKED.search(line) is not None
     parts: list[str] = []
     for found in _ADDRESS.finditer(line, at):
@@ -87,7 +96,7 @@ def _escaped(line: str, at: int, end: int, *, links: bool, sites: bool) -> str:
         marks = found[0]
         stays = (marks == "[" and not links) or (marks in ".:" and sites) or _is_no_emphasis(line, found)
         parts.append(line[at : found.start()])
-        parts.append(marks if stays else "".join(f"\\{one}" for one in marks))
+        parts.append(marks if stays else "\\" + "\\".join(marks))
         at = found.end()
     return "".join([*parts, line[at:end]])
 

@@ -22,6 +22,7 @@ from notifyx_gateway.rest.bodies import SMALL_BODY, query, read_bytes, read_mode
 from notifyx_gateway.rest.hooks.kinds import Kind, kind_of
 from notifyx_gateway.rest.hooks.publication import Delivery
 from notifyx_gateway.rest.hooks.signatures import require_signature, verify
+from notifyx_gateway.rest.large_bodies import LargeBodies
 from notifyx_gateway.rest.parameters import topic_name
 from notifyx_gateway.rest.publish_request import PublishRequest, read_hook
 from notifyx_gateway.rest.publishing import Publishing
@@ -76,7 +77,13 @@ class HookCallers:
 
 
 def hook_routes(
-    *, request_auth: RequestAuthenticator, secrets: HookSecrets, publishing: Publishing, sizes: Sizes, clock: Clock
+    *,
+    request_auth: RequestAuthenticator,
+    secrets: HookSecrets,
+    publishing: Publishing,
+    sizes: Sizes,
+    large_bodies: LargeBodies,
+    clock: Clock,
 ) -> Blueprint:
     """Return the routes that receive webhooks."""
     blueprint = Blueprint("hooks", __name__, url_prefix="/api/v1")
@@ -95,7 +102,8 @@ def hook_routes(
         body = await read_bytes()
         sender = principal.key_id or ""
         delivery = Delivery(None, headers, each, sender=sender, signed=caller.signed, sizes=sizes)
-        parts = read_hook(wanted, request.content_type or "", body, delivery)
+        media = request.content_type or ""
+        parts = await large_bodies.read(body, lambda: read_hook(wanted, media, body, delivery))
         reply = await publishing.answer(principal, topic, PublishRequest(parts, "webhook", by_key=True))
         return reply.response()
 

@@ -33,6 +33,7 @@ from notifyx_gateway.limits import Limits
 from notifyx_gateway.rest import cloudevents
 from notifyx_gateway.rest.authentication import RequestAuthenticator
 from notifyx_gateway.rest.bodies import query, read_bytes, read_model, read_raw
+from notifyx_gateway.rest.large_bodies import LargeBodies
 from notifyx_gateway.rest.parameters import query_flag, query_limit, query_number, query_text, search_text, topic_name
 from notifyx_gateway.rest.publish_request import PublishRequest, read_publish_request
 from notifyx_gateway.rest.publishing import Publishing, publish_response, reserve_outcomes
@@ -54,11 +55,12 @@ def notification_routes(
     recipients: Recipients,
     publishing: Publishing,
     sizes: Sizes,
+    large_bodies: LargeBodies,
     counted: Counter,
 ) -> Blueprint:
     """Return the routes of publishing (topic, batch, user), history, acknowledgements and inbox."""
     blueprint = Blueprint("notifications", __name__, url_prefix="/api/v1")
-    _add_publishing(blueprint, request_auth, recipients, publishing, sizes)
+    _add_publishing(blueprint, request_auth, recipients, publishing, sizes, large_bodies)
     _add_batch(blueprint, request_auth, store, recipients, counted)
     _add_reading(blueprint, request_auth, store)
     return blueprint
@@ -70,6 +72,7 @@ def _add_publishing(
     recipients: Recipients,
     publishing: Publishing,
     sizes: Sizes,
+    large_bodies: LargeBodies,
 ) -> None:
     @blueprint.post("/topics/<name>/notifications")
     @direct
@@ -77,13 +80,13 @@ def _add_publishing(
         verified = await request_auth.principal()
         topic = topic_name(name, inbox_of=verified.id)
         verified.require_scope("publish", topic)
-        return await publishing.answer(verified, topic, await read_publication(sizes))
+        return await publishing.answer(verified, topic, await read_publication(sizes, large_bodies))
 
     @blueprint.post("/users/<who>/notifications")
     @direct
     async def send(who: str) -> Reply:
         principal = await request_auth.principal("publish")
-        wanted = await read_publication(sizes)
+        wanted = await read_publication(sizes, large_bodies)
         user = await find_addressee(
             principal,
             principal.id if who == "me" else who,
@@ -213,7 +216,7 @@ async def _find(
     return raw_reply(page)
 
 
-async def read_publication(sizes: Sizes) -> PublishRequest:
+async def read_publication(sizes: Sizes, large_bodies: LargeBodies) -> PublishRequest:
     """Return what the current request publishes. Raises :class:`InvalidRequest` and :class:`UnsupportedMediaType`."""
     request = current_request()
     headers: dict[str, str] = {}
@@ -224,7 +227,8 @@ async def read_publication(sizes: Sizes) -> PublishRequest:
         headers[name] = value
     # The data of an event may have any charset.
     body = await read_raw() if cloudevents.is_binary(headers) else await read_bytes()
-    return read_publish_request(headers, request.content_type or "", body, sizes)
+    media = request.content_type or ""
+    return await large_bodies.read(body, lambda: read_publish_request(headers, media, body, sizes))
 
 
 def _read_item(principal: Principal, item: Any, topics: dict[str, str]) -> ReadItem | NotifyxError:
