@@ -36,8 +36,8 @@ HEADERS = [
 ]  # fmt: skip
 
 ELEMENTS = {
-    "a", "blockquote", "br", "code", "del", "em", "h3", "h4", "h5", "h6", "hr", "li", "ol", "p", "pre", "s", "strong",
-    "table", "tbody", "td", "th", "thead", "tr", "ul",
+    "a", "blockquote", "br", "code", "del", "div", "em", "h3", "h4", "h5", "h6", "hr", "li", "ol", "p", "pre", "s",
+    "strong", "table", "tbody", "td", "th", "thead", "tr", "ul",
 }  # fmt: skip
 ATTRIBUTES = {("a", "href"), ("a", "rel"), ("a", "title"), ("ol", "start"), ("td", "style"), ("th", "style")} | {
     (tag, "dir") for tag in ("blockquote", "h3", "h4", "h5", "h6", "li", "ol", "p", "table", "td", "th", "ul")
