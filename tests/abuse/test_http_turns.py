@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from statistics import median
-from types import TracebackType
 from urllib.parse import urlsplit
 
 import pytest
 
-from support.patience import PATIENCE
+from support.patience import until
 from support.platform import Platform
 
 pytestmark = pytest.mark.xdist_group("abuse")
@@ -54,27 +55,24 @@ class Client:
 
 
 class Flood:
-    """Connections that send ``request`` as soon as the last one is answered, until they are left."""
+    """Connections that send ``request`` as soon as the last one is answered."""
 
     def __init__(self, platform: Platform, request: bytes) -> None:
         self.answered = 0
         self._clients = [Client(platform) for _ in range(FLOOD)]
         self._request = request
-        self._tasks: list[asyncio.Task[None]] = []
 
-    async def __aenter__(self) -> Flood:
-        self._tasks = [asyncio.create_task(self._send(client)) for client in self._clients]
-        async with asyncio.timeout(PATIENCE):
-            while self.answered < 2 * FLOOD:
-                await asyncio.sleep(0.01)
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Send until the block is left."""
+        tasks = [asyncio.create_task(self._send(client)) for client in self._clients]
+        try:
+            await until(lambda: self.answered >= FLOOD, "the flood is under way")
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _send(self, client: Client) -> None:
         while True:
@@ -96,13 +94,16 @@ class Flood:
 )
 async def test_who_sends_one_request_waits_for_a_few_of_a_flood(platform: Platform, sent: str, other: str) -> None:
     client, (source, header) = Client(platform), OTHERS[other]
-    await client.open(source)
+    flood = Flood(platform, FLOODS[sent])
     meanwhile: list[int] = []
-    async with Flood(platform, FLOODS[sent]) as flood:
-        for _ in range(ASKED):
-            before = flood.answered
-            assert b" 401 " in await client.ask(TOPICS + header + b"\r\n")
-            meanwhile.append(flood.answered - before)
-    client.writer.close()
+    async with flood.running():
+        await client.open(source)
+        try:
+            for _ in range(ASKED):
+                before = flood.answered
+                assert b" 401 " in await client.ask(TOPICS + header + b"\r\n")
+                meanwhile.append(flood.answered - before)
+        finally:
+            client.writer.transport.abort()
     # Without turns it is nearly each connection's: all have an answer in the same rounds of the event loop.
     assert median(meanwhile) < FLOOD / 5, meanwhile
