@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import web
+from aiohttp import ClientConnectorCertificateError, web
 from aiohttp.test_utils import TestServer, unused_port
 
 from cluster.namespaces.pki import Authority
 from notifyx_operator.kube.api import ClusterRejected, ClusterUnavailable, Credentials, KubernetesApi
+from notifyx_operator.kube.kopf_sessions import KopfSessions
 from notifyx_operator.kube.names import FIELD_MANAGER
 from support.patience import PATIENCE
 
@@ -107,6 +108,14 @@ async def test_the_clusters_own_authority_is_trusted_and_no_other(tmp_path: Path
         async with KubernetesApi(lambda: Credentials(server=url, token="mine"), timeout=PATIENCE) as api:
             with pytest.raises(ClusterUnavailable, match="Certificate"):
                 await api.request("GET", "/apis/x")
+        sessions = KopfSessions(lambda: known)
+        async with sessions.open().aiohttp_session.get(f"{url}/apis/x") as response:
+            assert await response.json() == {"token": "Bearer mine"}
+        await sessions.close()
+        sessions = KopfSessions(lambda: Credentials(server=url, token="mine"))
+        with pytest.raises(ClientConnectorCertificateError):
+            await sessions.open().aiohttp_session.get(f"{url}/apis/x")
+        await sessions.close()
     finally:
         await server.close()
 
