@@ -174,13 +174,18 @@ class KubernetesApi:
 
 
 def _session(credentials: Credentials) -> aiohttp.ClientSession:
-    secure = credentials.server.startswith("https:")
     return aiohttp.ClientSession(
         credentials.server,
-        connector=aiohttp.TCPConnector(
-            ssl=credentials.as_ssl_context() if secure else True, socket_factory=keepalive_socket
-        ),
+        connector=connector(credentials),
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=5),
+    )
+
+
+def connector(credentials: Credentials, *, limit: int = 100) -> aiohttp.TCPConnector:
+    """Return what opens connections to the API server; ``limit``: how many at a time, 0 for any number."""
+    secure = credentials.server.startswith("https:")
+    return aiohttp.TCPConnector(
+        limit=limit, ssl=credentials.as_ssl_context() if secure else True, socket_factory=keepalive_socket
     )
 
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 import aiohttp
 import kopf
 
-from notifyx_common.calls.kubernetes_api import keepalive_socket
-from notifyx_operator.kube.api import Credentials, Login
+from notifyx_operator.kube.api import Credentials, Login, connector
 
 
 class KopfSessions:
@@ -30,9 +29,7 @@ class KopfSessions:
         credentials = self._login()
         if self._current is None or credentials != self._credentials:
             session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(
-                    limit=0, ssl=credentials.as_ssl_context(), socket_factory=keepalive_socket
-                ),
+                connector=connector(credentials, limit=0),
                 headers=credentials.as_http_headers(),
                 proxy=credentials.proxy_url,
                 trust_env=credentials.trust_env,
