@@ -36,13 +36,9 @@ MARGIN = timedelta(minutes=1)
 """How much longer than it matters a change is kept, since clocks differ and commits take time."""
 
 _READ = """
-SELECT id, kind, subject, epoch, email, until FROM credential_changes WHERE id > $1 AND until > $2 ORDER BY id LIMIT $3
-"""
-
-_READ_WITH_ACCOUNTS = """
 SELECT id, kind, subject, epoch, email, until FROM credential_changes WHERE id > $1 AND until > $2
 UNION ALL
-SELECT id, 'account_changed', user_id::text, 0, '', until FROM account_changes WHERE id > $1 AND until > $2
+SELECT id, 'account_changed', user_id::text, 0, '', until FROM account_changes WHERE $4 AND id > $1 AND until > $2
 ORDER BY id LIMIT $3
 """
 
@@ -92,7 +88,7 @@ class ChangeLog:
 
 async def after(pool: asyncpg.Pool, seen: int, now: datetime, *, accounts: bool) -> CredentialChanges:
     """Return the changes after the id ``seen`` that still matter; with ``accounts``, those of accounts too."""
-    rows = await pool.fetch(_READ_WITH_ACCOUNTS if accounts else _READ, seen, now, PAGE + 1)
+    rows = await pool.fetch(_READ, seen, now, PAGE + 1, accounts)
     items = [
         ChangeView(
             id=row["id"],
