@@ -41,7 +41,7 @@ _MARK = re.compile(
     r"|\[",
     re.IGNORECASE,
 )
-_SPECIAL = re.compile(r"[\\*_~`&<\[]|://|www\.", re.IGNORECASE)
+_SPECIAL = re.compile(rf"{_MARKED.pattern}|://|www\.", re.IGNORECASE)
 """What is in each line of which more than its beginning may change."""
 
 _INDENTS, _DIGITS, _BLOCKS = frozenset(" \t"), frozenset("0123456789"), frozenset("#>-+*|:=[")
