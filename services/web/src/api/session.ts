@@ -66,7 +66,7 @@ export class Session {
 
   constructor() {
     this.#windows.onmessage = (event: MessageEvent<Access | "ask" | "ending" | "ended">) => {
-      if (event.data === "ending") this.#endedElsewhere();
+      if (event.data === "ending") this.#endsElsewhere();
       else if (event.data === "ended") this.#notEnding();
       else if (event.data !== "ask") this.#adopt(event.data);
       else if (this.#lives(LEAST_LIFE_MS)) this.#share();
@@ -145,7 +145,7 @@ export class Session {
     }
   }
 
-  #endedElsewhere(): void {
+  #endsElsewhere(): void {
     clearTimeout(this.#endingElsewhere);
     // The other window may be closed before it says what became of it.
     this.#endingElsewhere = setTimeout(() => this.#notEnding(), ENDING_WITHIN_MS);
