@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 import asyncpg
 from pydantic import SecretStr
 
-from notifyx_common.database import Database, DatabaseConfig, migrate
+from notifyx_common.database import DRIVER_ERRORS, Database, DatabaseConfig, migrate
 from notifyx_local.postgres import Cluster
 from notifyx_local.postgres_binaries import WHEEL
 from support.child import child
@@ -191,7 +191,7 @@ async def _emptied(cluster: Cluster, app: str, url: str) -> bool:
     idle = [] if sessions is None else sessions.pids(_name(url))
     try:
         return await kept.run(url, partial(_EMPTYING[cluster, app].empty, idle=idle))
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):  # a test has closed it, or has ended the server
+    except (*DRIVER_ERRORS, OSError):  # a test has closed it, or has ended the server
         return False
 
 

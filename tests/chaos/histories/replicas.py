@@ -19,6 +19,7 @@ import asyncpg
 import psutil
 
 from chaos.histories.links import Address, Link
+from notifyx_common.database import DRIVER_ERRORS
 from notifyx_local.accounts import run_as
 from notifyx_local.ports import free_port
 from notifyx_local.postgres import USER, Cluster
@@ -120,7 +121,7 @@ class Replicas:
 
     async def complete(self) -> bool:
         """Return whether there is a primary, and all others follow it."""
-        with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        with contextlib.suppress(*DRIVER_ERRORS, OSError):
             return bool(await _value(self.url, _STREAMING, self._names) == len(self._names) - 1)
         return False
 

@@ -9,6 +9,7 @@ import asyncpg
 from pydantic import SecretStr
 
 from notifyx_backup.errors import BackupError
+from notifyx_common.database import DRIVER_ERRORS
 
 CONNECT_TIMEOUT = 10.0
 """Of a connection, in seconds."""
@@ -31,7 +32,7 @@ async def connect(url: SecretStr, part: str) -> AsyncIterator[asyncpg.Connection
         connection = await asyncpg.connect(
             url.get_secret_value(), timeout=CONNECT_TIMEOUT, server_settings=_SETTINGS, statement_cache_size=0
         )
-    except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+    except (*DRIVER_ERRORS, OSError, ValueError, TimeoutError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else "no answer in time"
         raise BackupError(f"The {part} database cannot be used: {reason}.") from None
     try:
@@ -39,5 +40,5 @@ async def connect(url: SecretStr, part: str) -> AsyncIterator[asyncpg.Connection
     finally:
         try:
             await connection.close(timeout=CLOSE_TIMEOUT)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+        except (*DRIVER_ERRORS, OSError, TimeoutError):
             connection.terminate()

@@ -23,6 +23,7 @@ from notifyx_backup.connections import connect
 from notifyx_backup.errors import BackupError
 from notifyx_backup.manifest import Part
 from notifyx_common.backoff import Backoff
+from notifyx_common.database import DRIVER_ERRORS
 
 HELD = ("users", "api_keys", "hooks", "departures")
 """Tables of auth that are held still, as far as its version has them."""
@@ -93,5 +94,5 @@ async def _hold(connection: asyncpg.Connection) -> None:
 
 async def _end(transaction: asyncpg.transaction.Transaction) -> None:
     # Where its connection is gone, so is the transaction.
-    with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+    with contextlib.suppress(*DRIVER_ERRORS, OSError):
         await transaction.rollback()

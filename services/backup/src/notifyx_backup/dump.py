@@ -13,7 +13,7 @@ from notifyx_backup.consistent import Point
 from notifyx_backup.databases import known_migrations
 from notifyx_backup.errors import BackupError, NewerArchive
 from notifyx_backup.manifest import PARTS, Contents, Manifest, Part, Table
-from notifyx_common.database import applied_migrations
+from notifyx_common.database import DRIVER_ERRORS, applied_migrations
 
 
 async def dump(
@@ -28,7 +28,7 @@ async def dump(
     with ArchiveWriter(file) as writer:
         try:
             contents = {part: await _dump(point.connections[part], part, writer, progress) for part in PARTS}
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, ConnectionError) as error:
+        except (*DRIVER_ERRORS, ConnectionError) as error:
             raise BackupError(f"A database ended the backup: {error}. Nothing is left of it; try again.") from error
         manifest = Manifest(
             version=version,

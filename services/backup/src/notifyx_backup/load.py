@@ -21,7 +21,7 @@ from notifyx_backup.connections import connect
 from notifyx_backup.databases import config, known_migrations
 from notifyx_backup.errors import BackupError, InUse, NotEmpty
 from notifyx_backup.manifest import PARTS, Contents, Part, Table, check_migrations
-from notifyx_common.database import RESTORE_MARKER, migrating
+from notifyx_common.database import DRIVER_ERRORS, RESTORE_MARKER, migrating
 from notifyx_store.restored import FIRST_ID_FACTOR, begin_after_restore
 
 _USERS = """
@@ -117,7 +117,7 @@ async def _restore(archive: Archive, part: Part, url: SecretStr, now: datetime, 
             await _raise_sequences(connection, contents, now)
             if part == "store":
                 await begin_after_restore(connection, now, archive.manifest.taken_at)
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, BaseORMException, ConnectionError) as error:
+    except (*DRIVER_ERRORS, BaseORMException, ConnectionError) as error:
         raise BackupError(f"The {part} database did not accept the archive: {error}.") from error
 
 

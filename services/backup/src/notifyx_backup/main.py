@@ -29,6 +29,7 @@ from notifyx_backup.place import archive_name, new_file, remove_old
 from notifyx_backup.places import find_archive, place_of
 from notifyx_backup.settings import BackupSettings
 from notifyx_common import logs
+from notifyx_common.database import DRIVER_ERRORS
 from notifyx_common.errors import NotifyxError
 from notifyx_common.settings import load
 
@@ -207,7 +208,7 @@ def _run(work: Callable[[], Coroutine[Any, Any, None]], timeout: float) -> None:
         asyncio.run(bounded())
     except NotifyxError as error:
         reason = error.reason
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+    except (*DRIVER_ERRORS, OSError) as error:
         reason = f"{str(error).strip() or type(error).__name__}; nothing is complete, so run it again."
     else:
         return

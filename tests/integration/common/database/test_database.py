@@ -11,6 +11,7 @@ import struct
 import sys
 import time
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from tortoise.models import Model
 from cluster.namespaces.pki import Authority
 from notifyx_common.calls.silence import MAX_STEP
 from notifyx_common.database import (
+    DRIVER_ERRORS,
     Database,
     DatabaseConfig,
     DatabaseUnreachable,
@@ -376,6 +378,27 @@ def test_only_an_absent_database_is_unavailable() -> None:
     assert as_unavailable(KeyError("x")) is None
     with pytest.raises(asyncpg.InterfaceError), unavailable_when_lost():
         raise asyncpg.InterfaceError("another operation is in progress")
+
+
+async def test_what_is_asked_before_the_end_of_a_session_has_been_read_fails_as_after_it(postgres: Cluster) -> None:
+    connection = await asyncpg.connect(postgres.dsn())
+    await connection.fetchval("SELECT 1")
+
+    async def end() -> None:
+        admin = await asyncpg.connect(postgres.dsn())
+        assert await admin.fetchval("SELECT pg_terminate_backend($1, 60000)", connection.get_server_pid())
+        await admin.close()
+
+    # This event loop stands still meanwhile: then it reads the server's last message, and after that the end.
+    with ThreadPoolExecutor(1) as other:
+        other.submit(asyncio.run, end()).result(PATIENCE)
+    for _ in range(2):
+        await asyncio.sleep(0)
+    with pytest.raises(DRIVER_ERRORS) as raised:
+        await connection.fetchval("SELECT 1")
+    assert isinstance(raised.value, asyncpg.InternalClientError)
+    assert as_unavailable(raised.value) is not None
+    connection.terminate()
 
 
 @pytest.mark.usefixtures("package")

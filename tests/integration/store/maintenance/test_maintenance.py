@@ -13,6 +13,7 @@ import asyncpg
 
 from notifyx_common.background import Background
 from notifyx_common.clock import SystemClock
+from notifyx_common.database import DRIVER_ERRORS
 from notifyx_common.metrics import Metrics
 from notifyx_local.postgres import Cluster
 from notifyx_store.base.context import StoreContext
@@ -20,7 +21,7 @@ from notifyx_store.maintenance.loops import MAX_HINTED_TOPICS, Maintenance
 from support.patience import PATIENCE
 from support.store_database import new_topic
 
-LOST = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
+LOST = (*DRIVER_ERRORS, OSError)
 
 
 async def until(true: Callable[[], Awaitable[bool]], what: str, deadline: float = PATIENCE) -> None:

@@ -18,7 +18,7 @@ of nodes differ.
 from notifyx_common.database.clock import MEASURE_INTERVAL, DatabaseClock
 from notifyx_common.database.config import CONNECTION, PRIMARY_ONLY, DatabaseConfig
 from notifyx_common.database.database import Database
-from notifyx_common.database.loss import as_unavailable, lost_as_unavailable, unavailable_when_lost
+from notifyx_common.database.loss import DRIVER_ERRORS, as_unavailable, lost_as_unavailable, unavailable_when_lost
 from notifyx_common.database.migrations import (
     APPLIED_TABLE,
     RESTORE_MARKER,
@@ -33,6 +33,7 @@ from notifyx_common.database.waiting import NOT_CONNECTED, DatabaseUnreachable, 
 __all__ = [
     "APPLIED_TABLE",
     "CONNECTION",
+    "DRIVER_ERRORS",
     "MEASURE_INTERVAL",
     "NOT_CONNECTED",
     "PRIMARY_ONLY",

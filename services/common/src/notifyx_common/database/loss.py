@@ -13,6 +13,12 @@ from notifyx_common.errors import STORAGE_FULL, Unavailable
 FULL_RETRY_AFTER = 10.0
 """Seconds after which there may be space again."""
 
+DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""What asyncpg raises where the server refuses a statement, or has ended the session.
+
+The last of them is raised between the server's last message and the end of the connection, which are read separately.
+"""
+
 
 def as_unavailable(error: BaseException) -> Unavailable | None:
     """Return :class:`Unavailable` if ``error`` means that the database is away or too busy; else ``None``."""
