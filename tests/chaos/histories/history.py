@@ -41,6 +41,12 @@ FINISH = 60.0
 
 PAGE = 200
 
+NOT_BEGUN = (
+    Began(topics=()),
+    Settled(at=0.0, waiting_for=("the services, after the faults of the history before",)),
+)
+"""The history of a platform that has not come back: what broke it are the faults of the history before."""
+
 
 class Stage:
     """A platform with its users, on which histories run one after the other."""
@@ -77,6 +83,10 @@ class _History:
         self._naps: list[tuple[Receiver, tuple[float, float]]] = []
 
     async def run(self) -> Sequence[Event]:
+        try:
+            await self.system.healthy()
+        except TimeoutError:
+            return NOT_BEGUN
         began = await self._set_up()
         self.recorder = Recorder()
         self.recorder.add(began)
@@ -110,7 +120,6 @@ class _History:
         return Random(f"{self.plan.seed}:{name}")
 
     async def _set_up(self) -> Began:
-        await self.system.healthy()
         owner = self.stage.accounts[USERS[0]]
         insiders = tuple(USERS[:4])
         for topic in self.plan.topics:
