@@ -31,8 +31,8 @@ class Machine:
     """Load average before the run: work of others, which had its part of the processor."""
 
 
-BUSY = 0.5
-"""Load average from which the work of others is mentioned."""
+BUSY = 1.0
+"""Load average from which the work of others is mentioned: what was done to begin a run counts for minutes."""
 
 
 def this_machine() -> Machine:
