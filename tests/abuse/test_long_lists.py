@@ -90,7 +90,7 @@ async def test_a_store_reads_of_long_lists_what_matters_and_judges_by_all_of_the
 
 
 async def test_what_a_store_keeps_of_topics_does_not_grow_with_their_lists(store: StoreClient) -> None:
-    """Each took a megabyte more, up to 4,096 of them."""
+    """Each took a megabyte more, up to as many as a store knows."""
     with undisturbed():
         tracemalloc.start()
         try:

@@ -99,3 +99,10 @@ def test_a_topic_whose_lists_were_not_read_whole_is_not_known() -> None:
     known.learn([replace(NEWS, whole=False)])
     with known.publishing(["news"]) as heads:
         assert heads is None
+
+
+def test_a_round_of_ten_thousand_topics_finds_all_of_them_known_again() -> None:
+    known = KnownTopics()
+    topics = [TopicRow(id=uuid4(), name=f"topic.{number}", state="x" * 150) for number in range(10_000)]
+    known.learn(topics)
+    assert all(heads(known, topic.name) == {topic.id: 0} for topic in topics)

@@ -15,8 +15,11 @@ from uuid import UUID
 
 from notifyx_store.topics.permissions import TopicRow
 
-MAX_KNOWN = 4096
-"""Maximum number of known topics; the one published to least recently is evicted first."""
+MAX_KNOWN = 16_384
+"""Maximum number of known topics, of about 1 kB each; the one published to least recently is evicted first.
+
+Publishers that go through all of more topics than these, one after the other, find none of them known.
+"""
 
 MAX_SIZE = 8 << 20
 """Maximum number of characters of their states together, beyond which the same is evicted; they take about four times
