@@ -21,7 +21,8 @@ from notifyx_common.contracts.call import V1
 from notifyx_common.contracts.store.log import KeyedNotification
 from notifyx_common.errors import DeadlineExceeded, NotFound, NotifyxError
 from notifyx_common.metrics import Metrics
-from notifyx_gateway.upstream.store import CONCURRENT_PAGES, Store
+from notifyx_gateway.upstream.store import Store
+from notifyx_gateway.upstream.store_calls import CONCURRENT_PAGES
 from support.clock import SetForward
 from support.patience import PATIENCE
 from support.store import TOKEN, user
