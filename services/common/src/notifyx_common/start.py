@@ -2,8 +2,9 @@
 
 Most of a start is imports. What libraries import though no service uses it is left out here: HTTP/2 of Hypercorn and
 its own server, the clients of picows, the test clients, the development server and the uploads of Quart and Werkzeug,
-Flask's commands, settings from a command line, the server of prometheus_client, the threads of Tortoise, X.509 for keys
-in PEM and keys of SSH, and rich, which structlog takes for tracebacks where it is installed.
+Flask's commands, encrypted tokens of joserfc, settings from a command line, the server of prometheus_client, the
+threads of Tortoise, X.509 for keys in PEM and keys of SSH, and rich, which structlog takes for tracebacks where it is
+installed.
 """
 
 from __future__ import annotations
@@ -29,6 +30,10 @@ UNUSED = frozenset(
         "flask.cli",
         "hypercorn.asyncio.run",
         "hypercorn.protocol.h2",
+        "joserfc._rfc7518.jwe_algs",
+        "joserfc._rfc7518.jwe_encs",
+        "joserfc._rfc7518.jwe_zips",
+        "joserfc.jwe",
         "picows.api",
         "pydantic_settings.sources.providers.cli",
         "quart.debug",
