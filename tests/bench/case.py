@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from bench.figures import Figure, Readings
+from bench.load import Observe, unobserved
 from bench.machine import CLIENT, CORES, SERVERS, pin
 from bench.servers.server import Programs, Server
 
@@ -20,6 +21,8 @@ class Tools:
     scratch: Path
     label: str
     """A name that no other run of this platform has: the beginning of its topics."""
+    observe: Observe = unobserved
+    """Begins and ends with what is measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +74,20 @@ def per_operation(cpu: Mapping[str, float], operations: float) -> Readings:
     """Return the processor time of an operation in microseconds, by what the processes are: ``cpu.store`` and so on.
 
     ``cpu.front`` is the process that holds the connections, whatever its name, and ``cpu.servers`` all of the server.
+    ``operations`` is their number.
     """
     found: dict[str, float] = {}
     for name, seconds in cpu.items():
-        kind = name.rstrip("0123456789").rstrip("-")
-        key = f"cpu.{kind if kind in NAMED else 'others'}"
+        key = f"cpu.{kind(name) if kind(name) in NAMED else 'others'}"
         found[key] = found.get(key, 0.0) + seconds / operations * 1e6
     found["cpu.front"] = found.get("cpu.gateway", found.get("cpu.server", 0.0))
     found["cpu.servers"] = sum(value for key, value in found.items() if key not in ("cpu.client", "cpu.front"))
-    return found
+    return {**found, "operations": operations}
+
+
+def kind(process: str) -> str:
+    """Return what a process is: its name without its number."""
+    return process.rstrip("0123456789").rstrip("-")
 
 
 NAMED = ("gateway", "store", "postgres", "client", "server")

@@ -8,6 +8,7 @@ from bench.kinds.connections import Connections, Resume
 from bench.kinds.fairness import Fairness, How
 from bench.kinds.growth import MoreConnections, MoreNodes, MoreStored, MoreTopics, MoreUnread
 from bench.kinds.hung_store import HungStore
+from bench.kinds.least import Least
 from bench.kinds.mail_flood import MailFlood
 from bench.kinds.rest import RestLoad
 from bench.kinds.slow_count import SlowCount
@@ -169,6 +170,29 @@ START = (
     ),
 )  # fmt: skip
 
+LEAST = Case(
+    "least", "the least of each step, one at a time",
+    Least(),
+    (
+        Figure("wake_up.ms", "a process wakes another one: p50, ms", "lower", 3),
+        Figure("sync.ms", "8 kB are written and synced: p50, ms", "lower", 2),
+        Figure("statement.ms", "`SELECT 1`: p50, ms", "lower", 3),
+        Figure("statement.us", "processor time of who asks, us", "lower"),
+        Figure("statement.postgres_us", "processor time of PostgreSQL, us", "lower"),
+        Figure("commit.ms", "one row in a commit of its own: p50, ms", "lower", 2),
+        Figure("commit.us", "processor time of who asks, us", "lower"),
+        Figure("commit.postgres_us", "processor time of PostgreSQL, us", "lower"),
+        Figure("unsynced.ms", "the same, without a sync: p50, ms", "lower", 3),
+        Figure("call.ms", "a request to an empty route, as services call each other: p50, ms", "lower", 2),
+        Figure("call.us", "processor time of who asks, us", "lower"),
+        Figure("route.ms", "an empty route, asked by C: p50, ms", "lower", 2),
+        Figure("route.us", "processor time of the gateway, us", "lower"),
+        Figure("python.ms", "a Python that does nothing: p50, ms", "lower"),
+        Figure("python.us", "processor time, us", "lower"),
+    ),
+    seconds=25,
+)  # fmt: skip
+
 
 def stored(total: int) -> Case:
     """Return the case of ``total`` publishes in a row."""
@@ -298,7 +322,7 @@ MAIL_FLOOD = Case(
 
 FAIRNESS = (fairness("socket"), fairness("rest"), hung_store(2), hung_store(1), _slow_count(), MAIL_FLOOD)
 
-CASES = {case.name: case for case in (*PUBLISH, *REST, *DELIVERY, *CONNECTIONS, *START, *GROWTH, *FAIRNESS)}
+CASES = {case.name: case for case in (*PUBLISH, *REST, *DELIVERY, *CONNECTIONS, *START, LEAST, *GROWTH, *FAIRNESS)}
 
 QUICK = (
     "publish", "one-socket", "socket-idle", "rest-publish", "rest-accounts", "rest-batch", "rest-idle", "history",

@@ -8,7 +8,9 @@ import os
 import shutil
 import subprocess
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Protocol
 
 from bench.errors import CannotMeasure, LostDeliveries
 from bench.machine import CORES, cpu_of, cpu_seconds, on_cores
@@ -17,6 +19,22 @@ SOURCES = Path(__file__).parent / "c"
 PROGRAMS = ("reference", "loadclient", "httpload", "busy")
 PATIENCE = 180.0
 """Seconds after which a load client is ended, whatever it waits for."""
+
+RATE = 100
+"""Samples a second of a profiler."""
+
+
+class Observe(Protocol):
+    """What else happens while something is measured: nothing, or a profiler samples the processes."""
+
+    def __call__(self, processes: Mapping[str, int], rate: int = RATE) -> AbstractContextManager[None]:
+        """Return a block in which ``processes``, by name, are sampled ``rate`` times a second."""
+        ...
+
+
+def unobserved(processes: Mapping[str, int], rate: int = RATE) -> AbstractContextManager[None]:
+    """Return a block in which nothing else happens."""
+    return contextlib.nullcontext()
 
 
 def build(folder: Path) -> dict[str, Path]:
@@ -53,12 +71,13 @@ class Load:
         self._process.stdin.write("\n")
         self._process.stdin.flush()
 
-    def measured(self, processes: Mapping[str, int]) -> dict[str, float]:
+    def measured(self, processes: Mapping[str, int], observe: Observe = unobserved) -> dict[str, float]:
         """Begin the next phase, and return its figures; :attr:`cpu` has the processor time of ``processes``."""
-        before = self.used(processes)
-        self.next()
-        found = self.figures()
-        after = self.used(processes)
+        with observe(processes):
+            before = self.used(processes)
+            self.next()
+            found = self.figures()
+            after = self.used(processes)
         self.cpu = {name: after[name] - before[name] for name in before}
         return found
 

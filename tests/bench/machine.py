@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import sys
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -48,6 +49,12 @@ def cpu_seconds(pid: int) -> float:
 def cpu_of(processes: Mapping[str, int]) -> dict[str, float]:
     """Return the processor time of each process with its children, by name."""
     return {name: cpu_seconds(pid) for name, pid in processes.items()}
+
+
+def ended_children() -> float:
+    """Return the processor time of this process's children that have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 @dataclass(frozen=True, slots=True)

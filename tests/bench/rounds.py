@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from bench.figures import BEFORE, OWN, Readings
 from bench.load import build
 from bench.peers.peer import Peer, measure
 from bench.peers.registry import PEERS
+from bench.profiling.profiler import Profiler
 from bench.servers.own import own
 
 BROKEN = (CannotMeasure, AssertionError, OSError, TimeoutError, aiohttp.ClientError, subprocess.SubprocessError)
@@ -51,8 +52,15 @@ def estimate(cases: Sequence[Case], rounds: int, *, before: bool, with_peers: bo
     return 20 * (1 + before) + rounds * each
 
 
-def run(cases: Sequence[Case], rounds: int, before: Path | None, *, with_peers: bool = True) -> Results:
-    """Measure all cases, in turns, and return what was found."""
+def run(
+    cases: Sequence[Case],
+    rounds: int,
+    before: Path | None,
+    *,
+    with_peers: bool = True,
+    profiler: Profiler | None = None,
+) -> Results:
+    """Measure all cases, in turns, and return what was found. ``profiler`` samples this platform meanwhile."""
     results = Results({case.name: [] for case in cases})
     wanted = {name: PEERS[name] for case in cases for name in case.peers if with_peers}
     peers = _available(wanted, results)
@@ -71,8 +79,10 @@ def run(cases: Sequence[Case], rounds: int, before: Path | None, *, with_peers: 
                         turns[peer] = partial(measure, peers[peer], tools, case)
                 for name, work in case.beside:
                     turns[name] = partial(work.measure, tools, platforms[OWN], case.cores)
-                for name, server in reversed(platforms.items()):
-                    turns[name] = partial(case.work.measure, tools, server, case.cores)
+                if before is not None:
+                    turns[BEFORE] = partial(case.work.measure, tools, platforms[BEFORE], case.cores)
+                observed = replace(tools, observe=profiler.of(case.name)) if profiler else tools
+                turns[OWN] = partial(case.work.measure, observed, platforms[OWN], case.cores)
                 results.rounds[case.name].append(take_turns(case.name, turns, results))
     return results
 

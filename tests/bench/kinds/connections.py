@@ -32,7 +32,7 @@ class Connections:
         with running(tools.programs["loadclient"], options, tokens=tokens, cores=cores.client) as load:
             load.figures()
             before = pss_kb(front(server))
-            found = load.measured(server.processes())
+            found = load.measured(server.processes(), tools.observe)
             each = (pss_kb(front(server)) - before) / self.count
         return {**found, "kb_each": each, **per_operation(load.cpu, self.count)}
 

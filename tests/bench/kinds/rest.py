@@ -46,7 +46,7 @@ def send(
     arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
     with running(tools.programs["httpload"], [*arguments, *files], cores=cores.client) as load:
         load.figures()
-        found = load.measured(processes)
+        found = load.measured(processes, tools.observe)
     complete(found)
     return {**found, **per_operation(load.cpu, found["done"])}
 

