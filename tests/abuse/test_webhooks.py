@@ -276,6 +276,42 @@ async def test_a_standard_webhook_is_verified_and_published_once(stack: Stack) -
     assert await titles(stack) == ["user.created"]
 
 
+async def test_a_rotation_takes_the_secret_that_the_sender_made(stack: Stack) -> None:
+    ada = await stack.person("ada")
+    body = b'{"object_kind":"release","name":"v1"}'
+
+    async def accepted(hook: dict[str, Any], secret: str) -> bool:
+        headers = signed(body, secret, int(time.time()))
+        reply = await stack.call("POST", path_of(hook["signed_url"]), data=body, headers=headers)
+        assert reply.status == 200 or reply.code == "invalid_signature"
+        return reply.status == 200
+
+    hook = await made(stack, "gitlab")
+    own = "whsec_" + base64.b64encode(b"k" * 24).decode()
+    path = f"/hooks/{hook['id']}/rotate"
+    rotated = await stack.ok("POST", path, ada, json={"signing_secret": own})
+    assert rotated["signing_secret"] == own
+    assert (await accepted(rotated, own), await accepted(rotated, hook["signing_secret"])) == (True, False)
+
+    # What is refused changes nothing.
+    refusals: tuple[Any, ...] = ({"signing_secret": "short"}, {"signing_secret": own, "kind": "github"}, [], "x")
+    for wrong in refusals:
+        assert (await stack.call("POST", path, ada, json=wrong)).status == 400, wrong
+    assert (await stack.call("POST", path, ada, data=b"{}", headers={"Content-Type": "text/plain"})).status == 415
+    assert await accepted(rotated, own)
+    shown = await made(stack, "grafana")
+    refused = await stack.call("POST", f"/hooks/{shown['id']}/rotate", ada, json={"signing_secret": own})
+    assert (refused.status, refused.data["errors"][0]["field"]) == (400, "signing_secret")
+    assert (await stack.call("POST", path_of(shown["url"]), json=ALERT)).status == 200
+
+    # A body that names none, and none at all, as the version before sends it.
+    bodies: tuple[dict[str, Any], ...] = ({}, {"data": b""}, {"json": {}}, {"json": {"signing_secret": None}})
+    for without in bodies:
+        rotated = await stack.ok("POST", path, ada, **without)
+        assert rotated["signing_secret"].startswith("whsec_")
+        assert (await accepted(rotated, rotated["signing_secret"]), await accepted(rotated, own)) == (True, False)
+
+
 async def test_a_signed_gitlab_webhook_under_another_unsigned_key_is_a_replay(stack: Stack) -> None:
     hook = await made(stack, "gitlab")
     body = b'{"object_kind":"release","name":"v1"}'

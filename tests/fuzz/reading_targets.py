@@ -25,7 +25,7 @@ from notifyx_common.contracts.accounts import (
 )
 from notifyx_common.contracts.auth import NewApiKey, SignUp, TimeZone, TokenRequest
 from notifyx_common.contracts.departures import DeleteAccount
-from notifyx_common.contracts.hooks import NewHook
+from notifyx_common.contracts.hooks import HookRotation, NewHook
 from notifyx_common.contracts.store.acks import Unack
 from notifyx_common.contracts.store.log import (
     KeyedNotification,
@@ -69,8 +69,8 @@ PUBLISHED = KeySet.import_key_set(KeySet([KEY]).as_dict(private=False))
 MODELS: Mapping[str, type[BaseModel]] = {
     kind.__name__: kind
     for kind in (
-        AckPush, Acks, BatchItem, DeleteAccount, EmailChange, HistoryPush, JoinParams, NewApiKey, NewHook,
-        NewNotification, NewPassword, NewStreamTicket, NewTopic, PasswordChange, PasswordResetRequest, Profile,
+        AckPush, Acks, BatchItem, DeleteAccount, EmailChange, HistoryPush, HookRotation, JoinParams, NewApiKey,
+        NewHook, NewNotification, NewPassword, NewStreamTicket, NewTopic, PasswordChange, PasswordResetRequest, Profile,
         PublishBatch, SignUp, SubscriptionSettings, TimeZone, TokenRequest, TopicPatch, Unack,
     )
 }  # fmt: skip

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { publishLine, topicToTry } from "@/features/account/keys";
-import { KINDS, labelOf, valuesFor } from "@/features/topics/senders";
+import { broughtSecret, KINDS, labelOf, valuesFor, wasBrought } from "@/features/topics/senders";
 
 const made = (kind: string) => ({
   kind,
@@ -24,6 +24,17 @@ describe("the lines to copy", () => {
     expect(lines("github")).toEqual([`Payload URL: ${base}/github/1`, "Secret: whsec_x"]);
     expect(lines("apprise")).toEqual([": jsons://n.example/api/v1/topics/t/hooks/apprise/nfh_1_s"]);
     for (const { kind } of KINDS) expect(lines(kind).join()).toMatch(/nfh_1_s|whsec_x/);
+  });
+
+  it("have the secret that the sender made only where the server took it", () => {
+    const given = broughtSecret("gitlab", " whsec_x ");
+    expect(given).toEqual({ signing_secret: "whsec_x" });
+    expect(wasBrought(made("gitlab"), given)).toBe(true);
+    expect(wasBrought({ signing_secret: "whsec_ours" }, given)).toBe(false);
+    for (const none of [broughtSecret("gitlab", " "), broughtSecret("github", "whsec_x")]) {
+      expect(none).toEqual({});
+      expect(wasBrought(made("gitlab"), none)).toBe(false);
+    }
   });
 
   it("are named for people, also where the server knows a kind more", () => {

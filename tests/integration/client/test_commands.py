@@ -240,6 +240,9 @@ async def test_topics(shell: Shell, tmp_path: Path) -> None:
     rotated = (await shell.run("hooks", "rotate", hook["id"])).out
     assert "signing secret  whsec_" in rotated
     assert hook["secret"] not in rotated
+    own = "whsec_that-the-sender-made"
+    rotated = (await shell.run("hooks", "rotate", hook["id"], NOTIFYX_SIGNING_SECRET=own)).out
+    assert f"signing secret  {own}\n" in rotated
     listed = (await shell.run("hooks", "list", "cli.new")).out
     assert (hook["id"] in listed, "nfh_" in listed) == (True, False)
     await shell.run("hooks", "delete", hook["id"])

@@ -211,9 +211,9 @@ def _add_hooks(app: Quart, auth: Auth) -> None:
             return hooks.Hooks(items=await auth.hooks.of_owner(caller()))
 
     @handle(app, hooks.ROTATE_HOOK, headers=_NO_STORE)
-    async def rotate(hook: hooks.HookPath) -> hooks.CreatedHook:
+    async def rotate(wanted: hooks.RotateHook) -> hooks.CreatedHook:
         async with auth.database.guard():
-            return await auth.hooks.rotate(caller(), hook.hook_id, auth.clock.now())
+            return await auth.hooks.rotate(caller(), wanted, auth.clock.now())
 
     @handle(app, hooks.DELETE_HOOK)
     async def delete(hook: hooks.HookPath) -> None:

@@ -243,9 +243,11 @@ class Client:
         body = {"kind": kind, "name": name, **({"signing_secret": signing_secret} if signing_secret else {})}
         return parse_answer(CreatedHook, await self._call("POST", f"{_path(topic)}/hooks", json=body))
 
-    async def rotate_hook(self, hook_id: str) -> CreatedHook:
-        """Replace a secret; the one before ends at once."""
-        return parse_answer(CreatedHook, await self._call("POST", f"/hooks/{quote(hook_id, safe='')}/rotate"))
+    async def rotate_hook(self, hook_id: str, signing_secret: str | None = None) -> CreatedHook:
+        """Replace a secret; the one before ends at once. ``signing_secret`` as for :meth:`create_hook`."""
+        body: dict[str, Any] = {"json": {"signing_secret": signing_secret}} if signing_secret else {}
+        path = f"/hooks/{quote(hook_id, safe='')}/rotate"
+        return parse_answer(CreatedHook, await self._call("POST", path, **body))
 
     async def delete_hook(self, hook_id: str) -> None:
         """End a secret."""

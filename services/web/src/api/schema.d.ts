@@ -658,7 +658,7 @@ export interface paths {
         put?: never;
         /**
          * Replace the secret of a webhook
-         * @description The secret before ends at once. To change it without a gap, create another and delete this one.
+         * @description The secret before ends at once. To change it without a gap, create another and delete this one. A sender that makes the secret that it signs with brings it as `signing_secret`, as to `createHook`.
          *
          *     The credential needs the scope `manage`.
          */
@@ -1644,6 +1644,17 @@ export interface components {
             replayed?: boolean;
         };
         /**
+         * HookRotation
+         * @description New secrets of a webhook. ``signing_secret``: that of the sender, where the sender makes it.
+         */
+        HookRotation: {
+            /**
+             * Signing Secret
+             * @default null
+             */
+            signing_secret?: string | null;
+        };
+        /**
          * HookSecret
          * @description The secret of a webhook, and where to send to: ``url`` holds it, ``signed_url`` needs a signature.
          */
@@ -1862,6 +1873,11 @@ export interface components {
          * @description A secret for webhooks of one ``kind``. ``signing_secret``: that of the sender, where the sender makes it.
          */
         NewHook: {
+            /**
+             * Signing Secret
+             * @default null
+             */
+            signing_secret?: string | null;
             /** Kind */
             kind: string;
             /**
@@ -1869,11 +1885,6 @@ export interface components {
              * @default
              */
             name?: string;
-            /**
-             * Signing Secret
-             * @default null
-             */
-            signing_secret?: string | null;
         };
         /**
          * NewNotification
@@ -2702,6 +2713,7 @@ export type HistoryPage = components['schemas']['HistoryPage'];
 export type Hook = components['schemas']['Hook'];
 export type HookAnswer = components['schemas']['HookAnswer'];
 export type HookPublished = components['schemas']['HookPublished'];
+export type HookRotation = components['schemas']['HookRotation'];
 export type HookSecret = components['schemas']['HookSecret'];
 export type Hooks = components['schemas']['Hooks'];
 export type InboxNotification = components['schemas']['InboxNotification'];
@@ -6537,7 +6549,11 @@ export interface operations {
             };
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["HookRotation"];
+            };
+        };
         responses: {
             /** @description The new secret, shown this once. */
             200: {
@@ -6546,6 +6562,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["HookSecret"];
+                };
+            };
+            /** @description Bad Request. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description Unauthorized. */
@@ -6568,6 +6593,24 @@ export interface operations {
             };
             /** @description Not Found. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type. */
+            415: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -41,6 +41,14 @@ class Parts:
     kind: Literal["a", "b"] = "a"
 
 
+@dataclass(frozen=True)
+class MayHaveBody:
+    """A request whose body may be left out."""
+
+    name: str
+    body: Body | None = None
+
+
 CHANGE = Call("PUT", f"{V1}/things/{{name}}/part", Parts, Body)
 
 
@@ -67,6 +75,17 @@ def test_what_was_encoded_is_read_back() -> None:
     assert message.body is not None
     assert reader.read({"name": "a.b"}, message.query, Body.model_validate_json(message.body)) == asked
     assert reader.read({"name": "a.b"}, {"unknown": "1"}, asked.body) == Parts("a.b", asked.body)
+
+
+def test_a_body_may_be_left_out_where_its_type_says_so() -> None:
+    call = Call("POST", f"{V1}/things/{{name}}/part", MayHaveBody, Body)
+    reader = RequestReader(call)
+    assert (reader.body, reader.body_optional) == (Body, True)
+    for asked in (MayHaveBody("a"), MayHaveBody("a", Body(text="x"))):
+        assert (call.encode(asked).body is None) == (asked.body is None)
+        assert reader.read({"name": "a"}, {}, asked.body) == asked
+    needed: list[Call[Any, Any]] = [CHANGE, Call("POST", "/x", Body, Body), Call("POST", "/x", Raw[Body], Body)]
+    assert not any(RequestReader(one).body_optional for one in needed)
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "...."])

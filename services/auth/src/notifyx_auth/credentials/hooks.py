@@ -20,10 +20,10 @@ from notifyx_auth.base.models import Hook
 from notifyx_auth.base.secret_formats import digest, new_secret, verify_secret
 from notifyx_auth.credentials.owned_credentials import lock_owner, owner_with, record_use
 from notifyx_auth.users.users import by_id, require_user
-from notifyx_common.contracts.hooks import CreatedHook, OpenedHook, OpenHook, TopicHook
+from notifyx_common.contracts.hooks import CreatedHook, HookRotation, OpenedHook, OpenHook, RotateHook, TopicHook
 from notifyx_common.contracts.hooks import Hook as HookView
 from notifyx_common.database import CONNECTION
-from notifyx_common.errors import NotFound
+from notifyx_common.errors import InvalidRequest, NotFound
 from notifyx_common.principal import Principal
 from notifyx_common.secrets import derive_key
 
@@ -68,7 +68,7 @@ class Hooks:
         owner.require_scope("publish", wanted.topic)
         user = await by_id(owner.id)
         hook_id, secret = secrets.token_hex(8), new_secret()
-        signing = (wanted.signing_secret or _new_signing_secret()) if wanted.kind in SIGNING_KINDS else None
+        signing = _signing_secret(wanted) if wanted.kind in SIGNING_KINDS else None
         async with in_transaction(CONNECTION) as transaction:
             await lock_owner(user, session, now)
             if await Hook.filter(user=user).count() >= MAX_PER_USER:
@@ -92,20 +92,26 @@ class Hooks:
         user = await by_id(owner.id)
         return [to_response(row) for row in await Hook.filter(user=user).order_by("-created_at", "id")]
 
-    async def rotate(self, owner: Principal, hook_id: str, now: datetime) -> CreatedHook:
-        """Replace the secrets of a webhook; the ones before end at once. Raises :class:`NotFound`."""
+    async def rotate(self, owner: Principal, wanted: RotateHook, now: datetime) -> CreatedHook:
+        """Replace the secrets of a webhook; the ones before end at once.
+
+        Raises :class:`NotFound`, and :class:`InvalidRequest` for a signing secret of a sender that does not sign.
+        """
         require_user(owner, "manage secrets of webhooks")
         user = await by_id(owner.id)
-        secret, signing = new_secret(), _new_signing_secret()
+        secret, given = new_secret(), wanted.body or HookRotation()
         async with in_transaction(CONNECTION) as transaction:
-            row = await Hook.filter(id=hook_id, user=user).using_db(transaction).first()
+            row = await Hook.filter(id=wanted.hook_id, user=user).using_db(transaction).first()
             if row is None:
                 raise _not_found()
+            if given.signing_secret is not None and row.signing is None:
+                raise InvalidRequest.of_field("signing_secret", "Senders of this kind do not sign.")
+            signing = None if row.signing is None else _signing_secret(given)
             row.secret_hash = digest(secret)
-            row.signing = None if row.signing is None else self._cipher.encrypt(hook_id, signing)
+            row.signing = None if signing is None else self._cipher.encrypt(row.id, signing)
             await row.save(using_db=transaction, update_fields=["secret_hash", "signing"])
-            await self._changes.record(transaction, user.id, [Change("api_key", hook_id)], now)
-        return _created(row, secret, None if row.signing is None else signing)
+            await self._changes.record(transaction, user.id, [Change("api_key", row.id)], now)
+        return _created(row, secret, signing)
 
     async def delete(self, owner: Principal, hook_id: str, now: datetime) -> None:
         """Delete a secret. Raises :class:`NotFound` for one that is not the owner's."""
@@ -157,9 +163,10 @@ def _principal_of(row: Hook) -> Principal:
     return owner_with(row, ["publish"], [row.topic])
 
 
-def _new_signing_secret() -> str:
+def _signing_secret(given: HookRotation) -> str:
+    """Return the sender's own, or a new one."""
     # The form of Standard Webhooks; for GitHub it is text like any other.
-    return f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}"
+    return given.signing_secret or f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}"
 
 
 def _not_found() -> NotFound:

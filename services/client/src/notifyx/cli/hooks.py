@@ -50,18 +50,21 @@ def create(
 
     async def work(writer: Writer) -> None:
         async with client(url) as notifyx:
-            _write(writer, await notifyx.create_hook(topic, kind, name, os.environ.get(SIGNING_SECRET) or None))
+            _write(writer, await notifyx.create_hook(topic, kind, name, _signing_secret()))
 
     run(output, work)
 
 
 @app.command()
 def rotate(hook: str, url: Url = DEFAULT_URL, output: Output = Format.text) -> None:
-    """Replace a secret; the one before ends at once."""
+    """Replace a secret; the one before ends at once.
+
+    The sender's own signing secret is read from $NOTIFYX_SIGNING_SECRET, never from the command line.
+    """
 
     async def work(writer: Writer) -> None:
         async with client(url) as notifyx:
-            _write(writer, await notifyx.rotate_hook(hook))
+            _write(writer, await notifyx.rotate_hook(hook, _signing_secret()))
 
     run(output, work)
 
@@ -77,6 +80,10 @@ def delete(hook: str, url: Url = DEFAULT_URL, output: Output = Format.text) -> N
             writer.text(f"The secret {hook} has ended.")
 
     run(output, work)
+
+
+def _signing_secret() -> str | None:
+    return os.environ.get(SIGNING_SECRET) or None
 
 
 def _used(hook: Hook) -> str:

@@ -5,8 +5,9 @@ The request of a call has one of four forms:
 - ``None``: nothing;
 - a pydantic model: the JSON body;
 - :class:`Raw`: a JSON body that the sender has already encoded;
-- a frozen dataclass: a field that the path names in braces is a part of the path, a field ``body`` is the JSON body,
-  and every other field is a query parameter, left out when it has its default.
+- a frozen dataclass: a field that the path names in braces is a part of the path, a field ``body`` is the JSON body
+  (with ``None`` in its type, one that may be left out), and every other field is a query parameter, left out when it
+  has its default.
 
 The answer is ``None`` (204), a model, or :class:`Raw`, which is not parsed.
 """

@@ -23,12 +23,17 @@ MAX_SIGNING_SECRET = 256
 HookId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
 
 
-class NewHook(RequestModel):
+class HookRotation(RequestModel):
+    """New secrets of a webhook. ``signing_secret``: that of the sender, where the sender makes it."""
+
+    signing_secret: Annotated[str, StringConstraints(pattern=SIGNING_SECRET)] | None = Field(default=None, repr=False)
+
+
+class NewHook(HookRotation):
     """A secret for webhooks of one ``kind``. ``signing_secret``: that of the sender, where the sender makes it."""
 
     kind: str = Field(min_length=1, max_length=32, pattern=HOOK_KIND)
     name: str = Field(default="", max_length=100, pattern=LINE)
-    signing_secret: Annotated[str, StringConstraints(pattern=SIGNING_SECRET)] | None = Field(default=None, repr=False)
 
 
 class TopicHook(NewHook):
@@ -50,6 +55,14 @@ class HookPath:
     """The secret of that id."""
 
     hook_id: HookId
+
+
+@dataclass(frozen=True)
+class RotateHook:
+    """New secrets for the webhook of that id; without a body, all of them are the platform's."""
+
+    hook_id: HookId
+    body: HookRotation | None = None
 
 
 class Hook(Model):
@@ -98,8 +111,8 @@ class OpenedHook(Model):
 
 CREATE_HOOK = Call("POST", f"{V1}/hooks", HookCall, CreatedHook, caller="principal", status=201)
 HOOKS: Call[None, Hooks] = Call("GET", f"{V1}/hooks", type(None), Hooks, caller="principal")
-ROTATE_HOOK = Call("POST", f"{V1}/hooks/{{hook_id}}/rotate", HookPath, CreatedHook, caller="principal")
-"""The secrets before end at once."""
+ROTATE_HOOK = Call("POST", f"{V1}/hooks/{{hook_id}}/rotate", RotateHook, CreatedHook, caller="principal")
+"""The secrets before end at once. Raises 400 for a signing secret where senders of the kind do not sign."""
 
 DELETE_HOOK: Call[HookPath, None] = Call(
     "DELETE", f"{V1}/hooks/{{hook_id}}", HookPath, type(None), caller="principal", status=204

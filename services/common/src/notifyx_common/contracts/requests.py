@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from functools import cache
-from typing import Any, Generic, TypeVar, get_origin, get_type_hints
+from types import NoneType
+from typing import Any, Generic, TypeVar, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -24,7 +25,12 @@ class RequestReader(Generic[Q]):
         self._kind = call.request
         self._in_parts = dataclasses.is_dataclass(call.request) and get_origin(call.request) is not Raw
         hints = get_type_hints(call.request, include_extras=True) if self._in_parts else {BODY: call.request}
-        self.body: type[Any] = hints.pop(BODY, type(None))
+        body = hints.pop(BODY, NoneType)
+        kinds = get_args(body)
+        self.body_optional = NoneType in kinds
+        """Whether the body may be left out: it is ``None`` then."""
+
+        self.body: type[Any] = next(kind for kind in kinds if kind is not NoneType) if self.body_optional else body
         """The type of the body, which the caller reads."""
 
         self._parts: dict[str, TypeAdapter[Any]] = {
@@ -40,7 +46,7 @@ class RequestReader(Generic[Q]):
         if not self._in_parts:
             request: Q = body
             return request
-        values: dict[str, Any] = {} if self.body is type(None) else {BODY: body}
+        values: dict[str, Any] = {} if self.body is NoneType else {BODY: body}
         for name, adapter in self._parts.items():
             if (text := path.get(name, query.get(name))) is None:
                 continue  # the field's default applies

@@ -49,7 +49,7 @@ def handle(
     rule = call.path.replace("{", "<").replace("}", ">")
 
     async def read(parts: Mapping[str, str]) -> Q:
-        return reader.read(parts, current_request().args, await _read_body(reader.body, invalid_code))
+        return reader.read(parts, current_request().args, await _read_body(reader, invalid_code))
 
     def register(handler: Callable[[Q], Awaitable[R]]) -> Callable[[Q], Awaitable[R]]:
         async def view(**parts: str) -> Reply:
@@ -102,8 +102,9 @@ def _content(found: object) -> bytes:
     return found.model_dump_json().encode()
 
 
-async def _read_body(kind: type[Any], invalid_code: str | None) -> object:
-    if kind is type(None):
+async def _read_body(reader: RequestReader[Any], invalid_code: str | None) -> object:
+    kind = reader.body
+    if kind is type(None) or (reader.body_optional and not await current_request().get_data()):
         return None
     if get_origin(kind) is Raw:
         request = current_request()

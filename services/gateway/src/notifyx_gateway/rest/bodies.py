@@ -55,6 +55,11 @@ async def read_model(kind: type[M], max_bytes: int | None = None) -> M:
     return parse_model(kind, parse_json(await read_json_bytes(max_bytes)))
 
 
+async def read_optional_model(kind: type[M], max_bytes: int) -> M | None:
+    """Return the JSON body as ``kind``, and ``None`` for an empty one of any type. Raises as :func:`read_model`."""
+    return await read_model(kind, max_bytes) if await read_bytes(max_bytes) else None
+
+
 async def read_json_bytes(max_bytes: int | None = None) -> bytes:
     """Return the body, whose content type must be JSON. Raises as :func:`read_bytes`."""
     if current_request().mimetype != "application/json":

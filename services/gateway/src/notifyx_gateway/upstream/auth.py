@@ -143,9 +143,11 @@ class Auth:
         """List the caller's secrets of webhooks."""
         return await self._client.send(hooks.HOOKS, None, principal=principal)
 
-    async def rotate_hook(self, principal: Principal, hook_id: str) -> hooks.CreatedHook:
-        """Replace the secret of one of the caller's webhooks."""
-        return await self._client.send(hooks.ROTATE_HOOK, hooks.HookPath(hook_id), principal=principal)
+    async def rotate_hook(
+        self, principal: Principal, hook_id: str, wanted: hooks.HookRotation | None
+    ) -> hooks.CreatedHook:
+        """Replace the secrets of one of the caller's webhooks."""
+        return await self._client.send(hooks.ROTATE_HOOK, hooks.RotateHook(hook_id, wanted), principal=principal)
 
     async def delete_hook(self, principal: Principal, hook_id: str) -> None:
         """Delete the secret of one of the caller's webhooks."""

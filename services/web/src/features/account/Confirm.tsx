@@ -8,6 +8,8 @@ interface Props {
   /** What the button that does it says. */
   action: string;
   children: ReactNode;
+  /** What may be filled in first. */
+  field?: ReactNode;
   error: unknown;
   busy: boolean;
   onClose: () => void;
@@ -15,11 +17,12 @@ interface Props {
 }
 
 /** Asks once more before something ends. */
-export function Confirm({ title, action, children, error, busy, onClose, onConfirm }: Props) {
+export function Confirm({ title, action, children, field, error, busy, onClose, onConfirm }: Props) {
   return (
     <Dialog onClose={onClose} title={title}>
       <Stack gap="md">
         <Text size="sm">{children}</Text>
+        {field}
         <Problem error={error} />
         <Group justify="flex-end" gap="xs">
           <Button variant="default" onClick={onClose}>

@@ -11,8 +11,21 @@ import { useNow } from "@/context/useNow";
 import { Confirm } from "@/features/account/Confirm";
 import { publishLine } from "@/features/account/keys";
 import { when } from "@/model/text";
-import { bringsSecret, CURL, KINDS, type Kind, labelOf, SEND_HERE, valuesFor } from "./senders";
+import {
+  bringsSecret,
+  broughtSecret,
+  CURL,
+  KINDS,
+  type Kind,
+  labelOf,
+  SEND_HERE,
+  valuesFor,
+  wasBrought,
+} from "./senders";
 import classes from "./TopicSettings.module.css";
+
+/** `brought`: the sender made the secret that it signs with. */
+type Shown = HookSecret & { brought: boolean };
 
 /** Secrets with which other software sends to this topic, and the lines to copy into it. */
 export default function SendHere({ name }: { name: string }) {
@@ -22,7 +35,7 @@ export default function SendHere({ name }: { name: string }) {
   const [title, setTitle] = useState("");
   const [theirs, setTheirs] = useState("");
   /** The secret that was made last: it is shown once. */
-  const [shown, setShown] = useState<(HookSecret & { brought: boolean }) | null>(null);
+  const [shown, setShown] = useState<Shown | null>(null);
   const queryKey = ["hooks", name];
   const refresh = () => client.invalidateQueries({ queryKey });
   const hooks = useQuery({
@@ -31,10 +44,10 @@ export default function SendHere({ name }: { name: string }) {
   });
   const create = useMutation({
     mutationFn: async (kind: Kind) => {
-      const brought = bringsSecret(kind) && theirs.trim() !== "";
-      const body = { kind, name: title.trim(), ...(brought ? { signing_secret: theirs.trim() } : {}) };
+      const given = broughtSecret(kind, theirs);
+      const body = { kind, name: title.trim(), ...given };
       const made = await data(api.POST("/api/v1/topics/{name}/hooks", { params: { path: { name } }, body }));
-      return { ...made, brought };
+      return { ...made, brought: wasBrought(made, given) };
     },
     onSuccess: (secret) => {
       setTitle("");
@@ -102,16 +115,7 @@ export default function SendHere({ name }: { name: string }) {
             value={title}
             onChange={(event) => setTitle(event.currentTarget.value)}
           />
-          {bringsSecret(chosen) && (
-            <TextInput
-              label="Their signing secret"
-              description={`Only where ${labelOf(chosen)} gave you one`}
-              placeholder="whsec_…"
-              autoComplete="off"
-              value={theirs}
-              onChange={(event) => setTheirs(event.currentTarget.value)}
-            />
-          )}
+          <TheirSecret kind={chosen} value={theirs} onChange={setTheirs} />
           <div>
             <Button size="xs" type="submit" loading={create.isPending}>
               Make the address
@@ -133,7 +137,7 @@ export default function SendHere({ name }: { name: string }) {
             hook={hook}
             onRotated={(secret) => {
               setChosen(null);
-              setShown({ ...secret, brought: false });
+              setShown(secret);
               return refresh();
             }}
             onRevoked={() => {
@@ -145,6 +149,21 @@ export default function SendHere({ name }: { name: string }) {
         ))}
       </ul>
     </section>
+  );
+}
+
+/** The field for the secret that a sender signs with, for kinds of senders that may have made it. */
+function TheirSecret({ kind, value, onChange }: { kind: string; value: string; onChange: (typed: string) => void }) {
+  if (!bringsSecret(kind)) return null;
+  return (
+    <TextInput
+      label="Their signing secret"
+      description={`Only where ${labelOf(kind)} gave you one`}
+      placeholder="whsec_…"
+      autoComplete="off"
+      value={value}
+      onChange={(event) => onChange(event.currentTarget.value)}
+    />
   );
 }
 
@@ -165,7 +184,7 @@ function Curl({ name }: { name: string }) {
 
 interface MadeProps {
   hook: Hook;
-  onRotated: (secret: HookSecret) => Promise<void>;
+  onRotated: (secret: Shown) => Promise<void>;
   onRevoked: () => Promise<void>;
   /** Another window may have revoked it already. */
   onRefused: () => Promise<void>;
@@ -175,11 +194,20 @@ function Made({ hook, onRotated, onRevoked, onRefused }: MadeProps) {
   const { api } = useServices();
   const now = useNow();
   const [asked, setAsked] = useState<"rotate" | "revoke" | null>(null);
+  const [theirs, setTheirs] = useState("");
   const params = { path: { hook_id: hook.id } };
+  const close = () => {
+    setAsked(null);
+    setTheirs("");
+  };
   const rotate = useMutation({
-    mutationFn: () => data(api.POST("/api/v1/hooks/{hook_id}/rotate", { params })),
+    mutationFn: async () => {
+      const body = broughtSecret(hook.kind, theirs);
+      const made = await data(api.POST("/api/v1/hooks/{hook_id}/rotate", { params, body }));
+      return { ...made, brought: wasBrought(made, body) };
+    },
     onSuccess: (secret) => {
-      setAsked(null);
+      close();
       return onRotated(secret);
     },
     onError: onRefused,
@@ -193,7 +221,6 @@ function Made({ hook, onRotated, onRevoked, onRefused }: MadeProps) {
   const made = when(hook.created_at, now);
   const name = hook.name === "" ? "" : ` (${hook.name})`;
   const which = `the secret for ${label}${name} made ${made}`;
-  const close = () => setAsked(null);
   return (
     <li>
       <span>
@@ -229,6 +256,16 @@ function Made({ hook, onRotated, onRevoked, onRefused }: MadeProps) {
           busy={rotate.isPending}
           onClose={close}
           onConfirm={() => rotate.mutate()}
+          field={
+            <form
+              onSubmit={(event) => {
+                event.preventDefault();
+                rotate.mutate();
+              }}
+            >
+              <TheirSecret kind={hook.kind} value={theirs} onChange={setTheirs} />
+            </form>
+          }
         >
           A new secret takes its place, and what sends with this one is refused at once, until it has the new one. To
           change without a gap, make another first, and revoke this one afterwards.

@@ -27,8 +27,19 @@ export function labelOf(kind: string): string {
 }
 
 /** Whether the sender may have made the secret that it signs with. */
-export function bringsSecret(kind: Kind): boolean {
+export function bringsSecret(kind: string): boolean {
   return kind === "standard" || kind === "gitlab";
+}
+
+/** The part of a request that gives the secret that the sender made, of what was typed. */
+export function broughtSecret(kind: string, typed: string): { signing_secret?: string } {
+  const secret = typed.trim();
+  return bringsSecret(kind) && secret !== "" ? { signing_secret: secret } : {};
+}
+
+/** Whether the sender's own secret was taken: a server of the version before rotates to one of ours. */
+export function wasBrought(made: Pick<Created, "signing_secret">, given: { signing_secret?: string }): boolean {
+  return given.signing_secret !== undefined && made.signing_secret === given.signing_secret;
 }
 
 /**

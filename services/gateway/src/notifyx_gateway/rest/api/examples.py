@@ -15,6 +15,7 @@ _MODEL_EXAMPLES: Mapping[str, Any] = {
     "Profile": {"name": "Olga"},
     "NewApiKey": {"name": "ci", "scopes": ["publish"], "topics": ["deploys"]},
     "NewHook": {"kind": "grafana"},
+    "HookRotation": {},
     "Acks": {"up_to": 42},
     "BatchItem": {"topic": "deploys", "title": "Version 7 is out"},
 }

@@ -29,7 +29,7 @@ from notifyx_common.contracts.auth import (
     User,
 )
 from notifyx_common.contracts.departures import DeleteAccount
-from notifyx_common.contracts.hooks import Hooks, NewHook
+from notifyx_common.contracts.hooks import HookRotation, Hooks, NewHook
 from notifyx_common.contracts.sessions import EndedSessions, Sessions
 from notifyx_common.contracts.store.acks import AckState, Unack
 from notifyx_common.contracts.store.addresses import EmailResumed, EmailState
@@ -372,9 +372,10 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         "POST", "/api/v1/hooks/{hook_id}/rotate", "rotateHook", "Replace the secret of a webhook", "Webhooks",
-        {200: ("The new secret, shown this once.", JSON, models.HookSecret)}, (403, 404, 503), scope="manage",
-        parameters=(_HOOK_ID,),
-        description="The secret before ends at once. To change it without a gap, create another and delete this one.",
+        {200: ("The new secret, shown this once.", JSON, models.HookSecret)}, (400, 403, 404, 413, 415, 503),
+        {JSON: HookRotation}, body_required=False, scope="manage", parameters=(_HOOK_ID,),
+        description="The secret before ends at once. To change it without a gap, create another and delete this one. "
+        "A sender that makes the secret that it signs with brings it as `signing_secret`, as to `createHook`.",
     ),
     Operation(
         "DELETE", "/api/v1/hooks/{hook_id}", "deleteHook", "Delete the secret of a webhook", "Webhooks",

@@ -12,13 +12,13 @@ from typing import Any
 from quart import Blueprint, Response, request
 
 from notifyx_common.clock import Clock
-from notifyx_common.contracts.hooks import CreatedHook, NewHook, OpenedHook, TopicHook
+from notifyx_common.contracts.hooks import CreatedHook, HookRotation, NewHook, OpenedHook, TopicHook
 from notifyx_common.errors import Forbidden, InvalidRequest, NotFound
 from notifyx_common.principal import Principal
 from notifyx_common.serving.current import current_state
 from notifyx_common.serving.web import json_response
 from notifyx_gateway.rest.authentication import RequestAuthenticator
-from notifyx_gateway.rest.bodies import SMALL_BODY, query, read_bytes, read_model
+from notifyx_gateway.rest.bodies import SMALL_BODY, query, read_bytes, read_model, read_optional_model
 from notifyx_gateway.rest.hooks.kinds import Kind, kind_of
 from notifyx_gateway.rest.hooks.publication import Delivery
 from notifyx_gateway.rest.hooks.signatures import require_signature, verify
@@ -157,7 +157,8 @@ def hook_secret_routes(
     @blueprint.post("/hooks/<hook_id>/rotate")
     async def rotate(hook_id: str) -> Response:
         principal = await request_auth.principal("manage")
-        created = await auth.rotate_hook(principal, _hook_id(hook_id))
+        wanted = await read_optional_model(HookRotation, SMALL_BODY)
+        created = await auth.rotate_hook(principal, _hook_id(hook_id), wanted)
         request_auth.record("hook_rotated", "succeeded", subject=created.id)
         await changes.refresh_now()
         return json_response(_with_urls(created, base_url), 200, NO_STORE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from quart import Blueprint, Response, request
+from quart import Blueprint, Response
 
 from notifyx_common.contracts.call import MAX_ITEM_BYTES
 from notifyx_common.contracts.store.subscriptions import SubscriptionSettings
@@ -16,7 +16,7 @@ from notifyx_common.serving.replies import Reply
 from notifyx_common.serving.web import json_response
 from notifyx_gateway.rest.answers import DescribedTopic
 from notifyx_gateway.rest.authentication import RequestAuthenticator
-from notifyx_gateway.rest.bodies import SMALL_BODY, query, read_model
+from notifyx_gateway.rest.bodies import SMALL_BODY, query, read_model, read_optional_model
 from notifyx_gateway.rest.parameters import query_flag, query_limit, query_text, topic_name
 from notifyx_gateway.upstream.store import Store
 from notifyx_gateway.upstream.users import GRANT_LISTS, MAX_IDS, UserDirectory, is_user_id
@@ -131,8 +131,7 @@ def _add_subscriptions(blueprint: Blueprint, request_auth: RequestAuthenticator,
         topic = topic_name(name)
         principal = await request_auth.principal("read", topic)
         # A subscription with default settings needs no body.
-        empty = not request.content_length and "Transfer-Encoding" not in request.headers
-        wanted = SubscriptionSettings() if empty else await read_model(SubscriptionSettings, SMALL_BODY)
+        wanted = await read_optional_model(SubscriptionSettings, SMALL_BODY) or SubscriptionSettings()
         return json_response(await store.subscribe(principal, topic, wanted))
 
     @blueprint.get("/topics/<name>/subscription")
