@@ -106,6 +106,14 @@ async def test_a_secret_url_publishes_to_its_topic_as_its_kind_and_nothing_else(
         assert text not in logged
 
 
+async def test_a_later_alert_of_the_same_labels_is_published_though_neither_says_when_it_began(stack: Stack) -> None:
+    path = path_of((await made(stack, "alertmanager"))["url"])
+    labels = {"labels": {"alertname": "Down"}}
+    for state in ("firing", "resolved", "firing"):
+        await stack.ok("POST", path, json={"version": "4", "alerts": [{**labels, "status": state}]})
+    assert await titles(stack) == ["Down", "Resolved: Down", "Down"]
+
+
 async def test_of_a_webhook_of_a_great_many_alerts_the_first_are_read(stack: Stack) -> None:
     many = {"version": "4", "truncatedAlerts": 1, "alerts": [*ALERT["alerts"], *[1] * 300_000]}
     ada, hook = await stack.person("ada"), await made(stack, "alertmanager")

@@ -76,6 +76,21 @@ def test_resolved_closes_firing_and_a_pair_of_alertmanagers_has_one_key() -> Non
     assert read("alertmanager", again)[0].key != firing.key
 
 
+@pytest.mark.parametrize("missing", [None, "", "0001-01-01T00:00:00Z", {}])
+@pytest.mark.parametrize("kind", ["alertmanager", "grafana"])
+def test_an_alert_without_its_beginning_is_never_a_repeat(kind: str, missing: object) -> None:
+    payload = {**case("am-repeat-2"), "truncatedAlerts": 1}
+    kept, without = payload["alerts"]
+    without["startsAt"] = missing
+    first, second, left_out = read(kind, payload)
+    assert first.key == read(kind, {"alerts": [kept]})[0].key is not None
+    assert (second.key, left_out.key) == (None, None)
+    assert [part.key for part in read(kind, payload, each="group")] == [None]
+    without["status"] = "resolved"
+    (resolved,) = read(kind, {"alerts": [without]})
+    assert (resolved.key, "closes" in (resolved.data or {})) == (None, False)
+
+
 def test_an_alert_says_its_name_and_instance_where_its_summary_does_not() -> None:
     payload = case("am-repeat-1")
     alert = payload["alerts"][0]
@@ -139,7 +154,7 @@ def test_of_too_many_alerts_the_first_are_read_and_the_others_are_counted(kind: 
         def get(self, *_: Any) -> Any:
             pytest.fail("an alert was read that is not shown")
 
-    alerts: list[Any] = [{"labels": {"alertname": f"a{n}"}} for n in range(MAX_PARTS)]
+    alerts: list[Any] = [{"labels": {"alertname": f"a{n}"}, "startsAt": "1"} for n in range(MAX_PARTS)]
     payload = {"alerts": [*alerts, *[Untouched()] * 5]}
     parts = read(kind, payload)
     assert [part.title for part in parts] == [*(f"a{n}" for n in range(MAX_PARTS)), "5 more alerts are not shown"]

@@ -20,6 +20,9 @@ PRIORITIES: Mapping[str, Priority] = {
 }  # fmt: skip
 """Priority of a firing alert by its label ``severity``, in lower case; any other is ``normal``."""
 
+_NO_TIMES = ("", "0001-01-01T00:00:00Z")
+"""How an alert has no ``startsAt``: as programs in Go write it, too."""
+
 MAX_LEFT_OUT = 1_000_000_000
 """Maximum ``truncatedAlerts`` that is accepted."""
 
@@ -80,15 +83,28 @@ def priority_of(alert: Mapping[str, Any]) -> Priority:
     return PRIORITIES.get(text(mapping(alert.get("labels")).get("severity")).lower(), "normal")
 
 
-def state_key(prefix: str, alert: Mapping[str, Any], state: str) -> str:
-    """Return the key of one change of an alert's state.
+def state_key(prefix: str, alert: Mapping[str, Any], state: str) -> str | None:
+    """Return the key of one change of an alert's state, and ``None`` for an alert without its beginning.
 
     It has neither wording nor values, which differ in repeats, nor the time of the end, which differs between the two
-    Alertmanagers of a pair.
+    Alertmanagers of a pair. Only the beginning distinguishes a repeat from the next alert of the same labels, and
+    nothing may be lost: what has none is published each time.
     """
+    started = text(alert.get("startsAt"))
+    if started in _NO_TIMES:
+        return None
     labels = mapping(alert.get("labels"))
     name = text(alert.get("fingerprint")) or orjson.dumps(_texts(labels), option=orjson.OPT_SORT_KEYS).decode()
-    return event_key(prefix, name, state, text(alert.get("startsAt")))
+    return event_key(prefix, name, state, started)
+
+
+def _group_key(delivery: Delivery, prefix: str, what: str, alerts: list[Any], *more: object) -> str | None:
+    """Return the key of ``what`` is published of the states of a group's alerts; ``None`` if one of them has none."""
+    states = [state_key(prefix, alert, state_of(alert)) for alert in map(mapping, alerts)]
+    if None in states:
+        return None
+    group = text(mapping(delivery.payload).get("groupKey"))
+    return event_key(f"{prefix}-{what}", group, *more, *sorted(filter(None, states)))
 
 
 def _alert(delivery: Delivery, prefix: str, number: int, alert: Any, extras: Extras) -> Part:
@@ -105,9 +121,9 @@ def _alert(delivery: Delivery, prefix: str, number: int, alert: Any, extras: Ext
         **({"endsAt": alert.get("endsAt")} if state == "resolved" else {}),
         **extras(alert),
     }
-    if state == "resolved":
+    if state == "resolved" and (closed := state_key(prefix, alert, "firing")) is not None:
         # Readers that keep a list of what fires find the alert by this key.
-        data["closes"] = state_key(prefix, alert, "firing")
+        data["closes"] = closed
     where = where_of(alert, f"{title}\n{body}")
     return delivery.publication(
         f"Resolved: {title}" if state == "resolved" else title,
@@ -127,7 +143,6 @@ def _group(delivery: Delivery, prefix: str, alerts: list[Mapping[str, Any]], lef
     name = ", ".join(text(value) for value in labels.values()) or title_of(alerts[0])
     heading = f"{len(firing)} firing" if firing else "Resolved"
     lines = [f"{'' if state_of(alert) == 'firing' else 'Resolved: '}{_line(alert)}" for alert in alerts]
-    states = sorted(state_key(prefix, alert, state_of(alert)) for alert in alerts)
     data: dict[str, Any] = {"status": "firing" if firing else "resolved", "groupLabels": labels, "alerts": alerts}
     if left_out:
         lines.append(f"and {left_out} more")
@@ -137,7 +152,7 @@ def _group(delivery: Delivery, prefix: str, alerts: list[Mapping[str, Any]], lef
         "\n".join(f"- {as_written(' '.join(line.split()))}" for line in lines),
         data,
         priority=max((priority_of(alert) for alert in firing), key=PRIORITY_ORDER.index, default="normal"),
-        key=event_key(f"{prefix}-group", text(payload.get("groupKey")), *states),
+        key=_group_key(delivery, prefix, "group", alerts),
     )
 
 
@@ -149,14 +164,13 @@ def _line(alert: Mapping[str, Any]) -> str:
 
 def _left_out(delivery: Delivery, prefix: str, count: int, alerts: list[Any]) -> Part:
     payload = mapping(delivery.payload)
-    states = sorted(state_key(prefix, mapping(alert), state_of(mapping(alert))) for alert in alerts)
     return delivery.publication(
         f"{counted(count, 'more alert')} {'is' if count == 1 else 'are'} not shown",
         "The sender leaves out the alerts of a group beyond its max_alerts, and of one webhook the first "
         f"{MAX_PARTS} are read: set max_alerts, or group by more labels.",
         {"leftOut": count, "truncatedAlerts": _truncated(payload), "groupLabels": mapping(payload.get("groupLabels"))},
         priority="high",
-        key=event_key(f"{prefix}-left-out", text(payload.get("groupKey")), count, *states),
+        key=_group_key(delivery, prefix, "left-out", alerts, count),
     )
 
 
