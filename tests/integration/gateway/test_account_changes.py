@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
 
 import pytest
 
 from notifyx_common.contracts.registry import Lease
+from notifyx_common.principal import Principal
 from notifyx_gateway.app import GatewayNode
+from notifyx_gateway.delivery.hub import Hub
 from notifyx_gateway.settings import GatewaySettings
 from notifyx_local.postgres import Cluster
 from support.gateway import PASSWORD, Stack, mailing_stack, service_tokens
+from support.patience import PATIENCE, until
 from support.phoenix import Channel, PhoenixClient
 from support.served import served
 from support.smtp import Mailbox, running_smtp
@@ -31,17 +36,28 @@ async def stack(postgres: Cluster, box: Mailbox) -> AsyncIterator[Stack]:
         yield running
 
 
-@pytest.fixture
-async def elsewhere(stack: Stack) -> AsyncIterator[GatewayNode]:
+@dataclass(frozen=True)
+class Elsewhere:
     """Another gateway, which learns of changes from auth alone."""
+
+    url: str
+    node: GatewayNode
+
+    @property
+    def socket(self) -> str:
+        return f"ws://127.0.0.1:{self.node.socket.port}/socket"
+
+
+@pytest.fixture
+async def elsewhere(stack: Stack) -> AsyncIterator[Elsewhere]:
     settings = GatewaySettings(
         **service_tokens("gateway"), port=0, socket_port=0, dispatch_email=False, credential_changes_interval=0.1
     )
-    async with served(GatewayNode(settings)) as (_, node):
-        for service, url in (("auth", stack.auth_url), ("store", stack.store_url)):
-            lease = Lease(service=service, instance=service, url=url, ttl=60)
+    async with served(GatewayNode(settings)) as (url, node):
+        for service, address in (("auth", stack.auth_url), ("store", stack.store_url)):
+            lease = Lease(service=service, instance=service, url=address, ttl=60)
             node.registry.put(lease.model_copy(update={"ttl": 3600}))
-        yield node
+        yield Elsewhere(url, node)
 
 
 async def link(box: Mailbox, recipient: str) -> str:
@@ -74,7 +90,7 @@ class Told:
 
 
 async def test_every_change_is_told_at_every_gateway_and_to_nobody_else(
-    stack: Stack, elsewhere: GatewayNode, box: Mailbox
+    stack: Stack, elsewhere: Elsewhere, box: Mailbox
 ) -> None:
     ada, bob = await stack.person("ada"), await stack.person("bob")
     form = {"grant_type": "password", "username": EMAIL, "password": PASSWORD}
@@ -82,7 +98,7 @@ async def test_every_change_is_told_at_every_gateway_and_to_nobody_else(
     narrow = {"name": "n", "topics": ["t"], "scopes": ["read"]}
     of_one_topic = (await stack.ok("POST", "/api-keys", ada, json=narrow))["key"]
     await stack.ok("POST", "/topics", ada, json={"name": "t"})
-    sockets = [f"ws://127.0.0.1:{node.socket.port}/socket" for node in (stack.gateway, elsewhere)]
+    sockets = [f"ws://127.0.0.1:{stack.gateway.socket.port}/socket", elsewhere.socket]
     async with (
         PhoenixClient(sockets[0], phone["access_token"]) as near,
         PhoenixClient(sockets[1], phone["access_token"]) as far,
@@ -125,3 +141,49 @@ async def test_every_change_is_told_at_every_gateway_and_to_nobody_else(
         })  # fmt: skip
         assert [device.channel.events[-1] for device in devices] == [("account_changed", {})] * 2
         assert [other.times for other in others] == [0, 0]
+
+
+async def test_a_new_name_is_on_all_that_is_published_after_it_at_every_gateway(
+    stack: Stack, elsewhere: Elsewhere, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By credentials that were used with the name before, by their sockets, keys and webhooks; nothing else ends."""
+    ada = await stack.person("ada")
+    await stack.ok("POST", "/topics", ada, json={"name": "t"})
+    key = (await stack.ok("POST", "/api-keys", ada, json={"name": "k", "scopes": ["publish"]}))["key"]
+    hook = await stack.ok("POST", "/topics/t/hooks", ada, json={"kind": "apprise"})
+    checked: list[object] = []
+    monkeypatch.setattr(Hub, "check", lambda _, sinks, **__: checked.extend(sinks))
+    near, far = f"{stack.url}/api/v1", f"{elsewhere.url}/api/v1"
+
+    async def publish(channel: Channel, text: str) -> None:
+        for url in (near, far):
+            for token in (ada, key):
+                headers, body = {"Authorization": f"Bearer {token}"}, {"body": text}
+                async with stack.session.post(f"{url}/topics/t/notifications", json=body, headers=headers) as answer:
+                    assert answer.status == 201, await answer.text()
+            sent = {"version": "1.0", "title": text, "message": text, "type": "info"}
+            async with stack.session.post(f"{url}/topics/t/hooks/apprise/{hook['secret']}", json=sent) as answer:
+                assert answer.status == 200, await answer.text()
+        await channel.publish(text, text)
+
+    async def names(text: str) -> set[str]:
+        items = (await stack.ok("GET", "/topics/t/notifications", ada))["items"]
+        found = [item["publisher"]["name"] for item in items if item["body"] == text]
+        assert len(found) == 7
+        return set(found)
+
+    socket = PhoenixClient(elsewhere.socket, ada)
+    stream = stack.session.get(f"{far}/topics/t/stream", headers={"Authorization": f"Bearer {ada}"})
+    async with socket as client, stream as events:
+        channel = await client.channel("topic:t")
+        await publish(channel, "before")
+        user = Principal(id=(await stack.ok("PATCH", "/me", ada, json={"name": "Ada L."}))["id"])
+        await until(lambda: elsewhere.node.credentials.current(user).name == "Ada L.", "the name is known elsewhere")
+        await publish(channel, "after")
+        assert (await names("before"), await names("after")) == ({"Ada"}, {"Ada L."})
+        async with asyncio.timeout(PATIENCE):
+            async for line in events.content:
+                assert b"restart" not in line
+                if b'"after"' in line:
+                    break
+        assert checked == []

@@ -369,7 +369,8 @@ class GatewayNode(Node[GatewaySettings]):
         self.longpoll.credentials_changed(affects)
         self.streams.credentials_changed(affects)
         self.recipients.evict(change.subject for change in changes if change.kind == "account")
-        await self.users.evict({change.subject for change in changes if change.kind in ("account", "verified")})
+        changed = ("account", "verified", "account_changed")
+        await self.users.evict({change.subject for change in changes if change.kind in changed})
 
     def _accounts_changed(self, users: Collection[str]) -> None:
         self.hub.accounts_changed(users)

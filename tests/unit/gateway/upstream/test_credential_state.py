@@ -54,6 +54,18 @@ def test_an_address_is_the_one_that_was_verified_last() -> None:
     assert [one.email for one in seen] == ["ann@example.org", "ann@example.org", "new@x.org"]
 
 
+def test_a_name_is_the_one_that_was_taken_last_and_counts_for_keys_too() -> None:
+    state = CredentialState()
+    renamed = [change("account_changed", "ann", name=name) for name in ("Ann B.", "Ann C.")]
+    state.apply([*renamed, change("verified", "ann", email="ann@example.org")], 0.0)
+    seen = [state.current(one) for one in (ANN, KEY, BOB)]
+    assert [(one.name, one.email_verified) for one in seen] == [("Ann C.", True), ("Ann C.", True), ("", False)]
+    assert state.current(seen[0]) is seen[0]
+    state.apply([change("account_changed", "ann", name="")], 1.0)
+    assert state.current(seen[0]).name == "", "a name may be taken away"
+    assert not change("account_changed", "ann").of_credentials
+
+
 def test_a_change_is_forgotten_when_nothing_from_before_it_is_valid() -> None:
     state = CredentialState()
     state.apply([change("session", "s1")], 0.0)

@@ -1,4 +1,5 @@
-"""What gateways have to know of credentials before those expire: ended sessions, deleted keys, verified addresses.
+"""What gateways have to know of credentials before those expire: ended sessions, deleted keys, verified addresses,
+other names.
 
 A change is recorded in the transaction that makes it, with the account that it is about, so that the account's pages
 can be read again. A lock that is held until the commit makes the order of the ids that of the commits: a reader that
@@ -36,15 +37,16 @@ MARGIN = timedelta(minutes=1)
 """How much longer than it matters a change is kept, since clocks differ and commits take time."""
 
 _READ = """
-SELECT id, kind, subject, epoch, email, until FROM credential_changes WHERE id > $1 AND until > $2
+SELECT id, kind, subject, epoch, email, NULL AS name, until FROM credential_changes WHERE id > $1 AND until > $2
 UNION ALL
-SELECT id, 'account_changed', user_id::text, 0, '', until FROM account_changes WHERE $4 AND id > $1 AND until > $2
+SELECT id, 'account_changed', user_id::text, 0, '', name, until FROM account_changes
+WHERE $4 AND id > $1 AND until > $2
 ORDER BY id LIMIT $3
 """
 
 _RECORD_ACCOUNT = """
-INSERT INTO account_changes (id, user_id, until)
-VALUES (nextval(pg_get_serial_sequence('credential_changes', 'id')), $1, $2)
+INSERT INTO account_changes (id, user_id, name, until)
+VALUES (nextval(pg_get_serial_sequence('credential_changes', 'id')), $1, $2, $3)
 """
 
 
@@ -70,11 +72,18 @@ class ChangeLog:
         return self._kept
 
     async def record(
-        self, transaction: BaseDBAsyncClient, account: UUID, changes: Sequence[Change], now: datetime
+        self,
+        transaction: BaseDBAsyncClient,
+        account: UUID,
+        changes: Sequence[Change],
+        now: datetime,
+        *,
+        name: str | None = None,
     ) -> None:
         """Record that ``account`` has changed, and ``changes`` of its credentials, as the last part of ``transaction``.
 
-        Without ``changes`` it is what the user's own pages show alone, such as the name.
+        Without ``changes`` it is what the user's own pages show alone, such as the time zone. ``name`` is the one that
+        the user has from now on, where it is another.
         """
         await acquire(transaction, Lock.CREDENTIAL_CHANGES)
         until = now + self._kept
@@ -83,7 +92,7 @@ class ChangeLog:
             for one in changes
         ]
         await CredentialChange.bulk_create(rows, using_db=transaction)
-        await transaction.execute_query(_RECORD_ACCOUNT, [account, until])
+        await transaction.execute_query(_RECORD_ACCOUNT, [account, name, until])
 
 
 async def after(pool: asyncpg.Pool, seen: int, now: datetime, *, accounts: bool) -> CredentialChanges:
@@ -96,6 +105,7 @@ async def after(pool: asyncpg.Pool, seen: int, now: datetime, *, accounts: bool)
             subject=row["subject"],
             epoch=row["epoch"],
             email=row["email"],
+            name=row["name"],
             seconds=(row["until"] - now).total_seconds(),
         )
         for row in rows[:PAGE]

@@ -208,11 +208,12 @@ class CredentialChange(Model):
 class AccountChange(Model):
     """What the pages of a user show of the account has changed; read and deleted with :class:`CredentialChange`.
 
-    Ids are of the same sequence.
+    Ids are of the same sequence. ``name`` is there where the user took another one.
     """
 
     id = fields.BigIntField(primary_key=True, generated=False)
     user_id = fields.UUIDField()
+    name = fields.CharField(max_length=200, null=True)
     until = fields.DatetimeField(db_index=True)
 
     class Meta:

@@ -107,7 +107,7 @@ async def set_name(user_id: str, name: str, changes: ChangeLog, now: datetime) -
     """Store the user's name. Raises :class:`NotFound`."""
     user = await by_id(user_id)
     user.name = name
-    return await _save(user, "name", changes, now)
+    return await _save(user, "name", changes, now, name=name)
 
 
 async def set_time_zone(user_id: str, name: str, changes: ChangeLog, now: datetime) -> User:
@@ -141,10 +141,10 @@ async def resolve(requested: Sequence[str]) -> dict[str, ResolvedUser]:
     return {text: by_key[key] for text, key in wanted.items() if key in by_key}
 
 
-async def _save(user: User, field: str, changes: ChangeLog, now: datetime) -> User:
+async def _save(user: User, field: str, changes: ChangeLog, now: datetime, *, name: str | None = None) -> User:
     async with in_transaction(CONNECTION) as transaction:
         await user.save(update_fields=[field])
-        await changes.record(transaction, user.id, [], now)
+        await changes.record(transaction, user.id, [], now, name=name)
     return user
 
 

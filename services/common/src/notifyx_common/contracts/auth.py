@@ -266,8 +266,8 @@ class CredentialChange(Model):
     - ``api_key``: the key ``subject`` was deleted.
     - ``account``: the user ``subject`` was deleted or disabled.
     - ``verified``: the user ``subject`` has verified ``email``, which is the account's address from now on.
-    - ``account_changed``: what the pages of the user ``subject`` show of the account is to be read again. It is about
-      no credential, and comes beside each of the others.
+    - ``account_changed``: what the pages of the user ``subject`` show of the account is to be read again. It comes
+      beside each of the others, and is about no credential, unless ``name`` is the user's from now on.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -277,8 +277,14 @@ class CredentialChange(Model):
     subject: str
     epoch: int = 0
     email: str = ""
+    name: str | None = None
     seconds: float
     """For how long a credential from before the change may be shown."""
+
+    @property
+    def of_credentials(self) -> bool:
+        """Whether a credential from before proves something else now, or nothing."""
+        return self.kind != "account_changed" or self.name is not None
 
 
 class CredentialChanges(Model):

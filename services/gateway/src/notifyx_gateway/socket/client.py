@@ -472,10 +472,15 @@ class ConnectedClient:
         before, self._verified = self._verified, verified
         self.expires_at = verified.expires_at.timestamp()
         self._check_at = self.context.clock.now().timestamp() + self.context.settings.key_check_interval
-        if before is not verified and before.principal != verified.principal:
+        if before is not verified and not _same_rights(before.principal, verified.principal):
             for channel in tuple(self.channel_set.channels.values()):
                 if channel.handler is not None:
                     channel.handler.credential_changed()
+
+
+def _same_rights(before: Principal, after: Principal) -> bool:
+    """Return whether no channel has to be checked again: a name has no part in what a principal may do."""
+    return before.model_copy(update={"name": after.name}) == after
 
 
 def _is_rejection(error: BaseException) -> bool:

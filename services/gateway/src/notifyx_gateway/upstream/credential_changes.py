@@ -1,6 +1,6 @@
 """Reads from auth what has changed of credentials, so that what has ended ends at every gateway at once.
 
-With it comes whose accounts have changed, which is about no credential: their users' open pages are notified.
+With it comes whose accounts have changed: their users' open pages are notified.
 
 Every gateway reads by itself, a few times a second. One that could not read for a while reads everything that is still
 of importance when it can: it misses nothing. Until its first read, a gateway accepts no credential.
@@ -111,7 +111,7 @@ class CredentialChanges:
         except NotifyxError:
             self._seen = 0  # auth may come back with another state of its database: all is read again
             raise
-        credentials = [change for change in page.items if change.kind != "account_changed"]
+        credentials = [change for change in page.items if change.of_credentials]
         self._state.apply(credentials, self._clock.monotonic())
         self._known()
         if page.items:

@@ -1,4 +1,4 @@
-"""What auth has said of credentials that have not expired: which have ended, and who has which address. Pure.
+"""What auth has said of credentials that have not expired: which have ended, and who has which address and name. Pure.
 
 An entry lasts as long as a credential from before it can be shown, so there are no more than what auth changes in some
 minutes.
@@ -7,6 +7,7 @@ minutes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from notifyx_common.contracts.auth import CredentialChange
 from notifyx_common.principal import Principal
@@ -47,10 +48,14 @@ class CredentialState:
                 raise InvalidApiKey("The API key was deleted.")
         elif self._find("session", principal.session) or self._ended_before(principal):
             raise CredentialEnded("The session has ended. Sign in again.")
+        now: dict[str, Any] = {}
         verified = self._find("verified", principal.id)
         if verified is not None and (verified.email != principal.email or not principal.email_verified):
-            return principal.model_copy(update={"email": verified.email, "email_verified": True})
-        return principal
+            now |= {"email": verified.email, "email_verified": True}
+        renamed = self._find("account_changed", principal.id)
+        if renamed is not None and renamed.name not in (None, principal.name):
+            now["name"] = renamed.name
+        return principal.model_copy(update=now) if now else principal
 
     def _find(self, kind: str, subject: str | None) -> CredentialChange | None:
         found = None if subject is None else self._changes.get((kind, subject))

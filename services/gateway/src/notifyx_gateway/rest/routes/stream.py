@@ -96,7 +96,7 @@ class EventStreams:
             await self._gone.wait()
 
     def credentials_changed(self, affects: Affects) -> None:
-        """End the streams whose credential has ended, or proves something else by now."""
+        """End the streams whose credential has ended, or proves another address by now."""
         for stream in tuple(self._open):
             if affects(stream.principal):
                 self._end_if_over(stream)
@@ -107,7 +107,7 @@ class EventStreams:
         except Unauthenticated as error:
             stream.failed(ExpiredToken(error.reason))
             return
-        if principal is not stream.principal:
+        if principal.verified_email != stream.principal.verified_email:
             stream.end("restart", {"reason": "Your account has another address; connect again."})
 
     async def open(self, name: str) -> Response:
