@@ -16,6 +16,7 @@ from notifyx_auth.credentials.hooks import HookCipher, Hooks
 from notifyx_auth.maintenance import run_maintenance
 from notifyx_auth.routes import add_routes
 from notifyx_auth.service import Auth
+from notifyx_auth.sessions.new_sessions import NewSessions
 from notifyx_auth.sessions.password_check import PasswordCheck
 from notifyx_auth.sessions.refresh_tokens import RefreshTokens
 from notifyx_auth.signing.keyring import Keyring
@@ -70,6 +71,7 @@ class AuthNode(Node[AuthSettings]):
             changes=changes,
             hooks=Hooks(HookCipher(settings.auth_secret.get_secret_value()), changes),
             accounts=Accounts(settings, self.database, self.passwords, check, mails, changes, self._stored_times),
+            new_sessions=NewSessions(self.database, changes, self._stored_times, self.background),
             clock=self._stored_times,
             metrics=self.metrics,
             security=self.security,
@@ -86,6 +88,7 @@ class AuthNode(Node[AuthSettings]):
         await stack.enter_async_context(self.database)
         await self.keyring.refresh()
         await self._ensure_admin()
+        await stack.enter_async_context(self.auth.new_sessions)
         tasks = await stack.enter_async_context(self.background.tasks())
         rounds = every(
             self.settings.key_refresh_seconds,

@@ -31,6 +31,7 @@ from notifyx_auth.base.settings import AuthSettings
 from notifyx_auth.credentials import api_keys, stream_tickets
 from notifyx_auth.credentials.hooks import Hooks
 from notifyx_auth.sessions import devices, sessions, throttle
+from notifyx_auth.sessions.new_sessions import NewSessions
 from notifyx_auth.sessions.refresh_tokens import RefreshTokens
 from notifyx_auth.signing.keyring import Keyring
 from notifyx_auth.users import users
@@ -82,6 +83,7 @@ class Auth:
     changes: ChangeLog
     hooks: Hooks
     accounts: Accounts
+    new_sessions: NewSessions
     clock: Clock
     metrics: Metrics
     security: SecurityLog
@@ -256,6 +258,7 @@ class Auth:
         if current is None or started is None:
             # Another password was set, another sign-in has hashed this one anew, or the account was deleted.
             return await self._by_password(wanted, origin, session)
+        self.new_sessions.add(current.id)
         principal = users.principal_of(current, scopes, str(started.session))
         return self._issue("password", principal, now, refresh_token=started.text, device_token=device_token)
 

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from notifyx_auth.base.locks import Lock
 from notifyx_common.principal import Principal
 from support.auth import RunningAuth, running_auth
+from support.patience import until
 
 
 async def sessions(auth: RunningAuth, who: Principal) -> list[dict[str, Any]]:
@@ -15,6 +17,40 @@ async def sessions(auth: RunningAuth, who: Principal) -> list[dict[str, Any]]:
     assert answer.status == 200, answer.data
     items: list[dict[str, Any]] = answer.data["items"]
     return items
+
+
+async def recorded(auth: RunningAuth, accounts: list[str]) -> list[dict[str, Any]]:
+    """All changes of accounts, once they are those of ``accounts``."""
+    found: list[dict[str, Any]] = []
+
+    async def all_there() -> bool:
+        changes = (await auth.call("GET", "/credential-changes?accounts=true")).data["items"]
+        found[:] = [one for one in changes if one["kind"] == "account_changed"]
+        return [one["subject"] for one in found] == accounts
+
+    await until(all_there, f"changes of {accounts} are recorded")
+    return found
+
+
+async def test_sign_ins_wait_for_no_change_and_share_the_record_of_theirs(database: str) -> None:
+    """While somebody holds the lock of changes, sign-ins are answered; afterwards all of them are recorded."""
+    async with running_auth(database) as auth:
+        people = [await auth.sign_up(f"{name}@example.org") for name in ("ada", "bob", "eve")]
+        first = [await auth.signed_in(one) for one in people]
+        async with auth.service.database.pool.acquire() as holder, holder.transaction():
+            await holder.execute("SELECT pg_advisory_xact_lock($1)", int(Lock.CREDENTIAL_CHANGES))
+            await auth.signed_in(people[0])
+            for one in people[:2]:
+                await auth.signed_in(one)
+            assert await recorded(auth, []) == []
+            assert len(await sessions(auth, first[0])) == 3
+        ada, bob, _ = (one.id for one in people)
+
+        async def both() -> bool:
+            changes = (await auth.call("GET", "/credential-changes?accounts=true")).data["items"]
+            return {one["subject"] for one in changes} == {ada, bob}
+
+        await until(both, "the sign-ins are recorded")
 
 
 async def test_a_user_sees_where_each_session_was_used_last(database: str) -> None:
@@ -39,8 +75,12 @@ async def test_a_user_sees_where_each_session_was_used_last(database: str) -> No
 async def test_a_user_ends_sessions_of_their_own_alone(database: str) -> None:
     async with running_auth(database) as auth:
         ada, eve = await auth.sign_up(), await auth.sign_up("eve@example.org")
-        here, there, third = [await auth.signed_in(ada) for _ in range(3)]
+        here = await auth.signed_in(ada)
+        there = await auth.signed_in(ada)
+        await recorded(auth, [ada.id])
+        third = await auth.signed_in(ada)
         await auth.signed_in(eve)
+        signed_in = await recorded(auth, [ada.id, ada.id])
         for wrong in (f"/me/sessions/{there.session}", "/me/sessions/none", f"/me/sessions/{'x' * 65}"):
             assert (await auth.call("DELETE", wrong, as_=eve)).status == 404
         assert there.session is not None
@@ -52,7 +92,8 @@ async def test_a_user_ends_sessions_of_their_own_alone(database: str) -> None:
         assert [(one["kind"], one["subject"]) for one in changes] == [("session", there.session)], (
             "all that was known once"
         )
-        changes = (await auth.call("GET", "/credential-changes?accounts=true")).data["items"]
+        since = f"/credential-changes?accounts=true&after={signed_in[-1]['id']}"
+        changes = (await auth.call("GET", since)).data["items"]
         told = [("session", there.session), ("account_changed", ada.id)]
         assert [(one["kind"], one["subject"]) for one in changes] == told
         later = f"/credential-changes?accounts=true&after={changes[0]['id']}"

@@ -44,9 +44,10 @@ WHERE $4 AND id > $1 AND until > $2
 ORDER BY id LIMIT $3
 """
 
-_RECORD_ACCOUNT = """
+_RECORD_ACCOUNTS = """
 INSERT INTO account_changes (id, user_id, name, until)
-VALUES (nextval(pg_get_serial_sequence('credential_changes', 'id')), $1, $2, $3)
+SELECT nextval(pg_get_serial_sequence('credential_changes', 'id')), account, $2::varchar, $3::timestamptz
+FROM unnest($1::uuid[]) AS account
 """
 
 
@@ -92,7 +93,12 @@ class ChangeLog:
             for one in changes
         ]
         await CredentialChange.bulk_create(rows, using_db=transaction)
-        await transaction.execute_query(_RECORD_ACCOUNT, [account, name, until])
+        await transaction.execute_query(_RECORD_ACCOUNTS, [[account], name, until])
+
+    async def record_accounts(self, transaction: BaseDBAsyncClient, accounts: Sequence[UUID], now: datetime) -> None:
+        """Record that what the pages of ``accounts`` show has changed, as the last part of ``transaction``."""
+        await acquire(transaction, Lock.CREDENTIAL_CHANGES)
+        await transaction.execute_query(_RECORD_ACCOUNTS, [accounts, None, now + self._kept])
 
 
 async def after(pool: asyncpg.Pool, seen: int, now: datetime, *, accounts: bool) -> CredentialChanges:
