@@ -559,6 +559,13 @@ async def test_settings_are_changed_by_their_creator(browser: Browser, platform:
             async with grafana.post(lines, json=firing) as response:
                 assert response.status == 401, await response.text()
         await expect(page.get_by_text("/hooks/grafana/nfh_")).to_have_count(0)
+        await page.get_by_role("button", name="Standard Webhooks").click()
+        await page.get_by_role("button", name="Make the address").click()
+        await expect(page.get_by_role("status").get_by_text("whsec_")).to_be_visible()
+        await page.get_by_role("button", name="Rotate the secret for Standard Webhooks").click()
+        await page.get_by_role("dialog").get_by_label("Their signing secret").fill("whsec_that-the-sender-made")
+        await page.get_by_role("dialog").get_by_role("button", name="Rotate secret").click()
+        await expect(page.get_by_role("status").get_by_text("whsec_that-the-sender-made")).to_be_visible()
         async with someone(browser, platform, "hal") as hal:
             theirs = await hal.go("/topics/fay.private")
             await expect(theirs.get_by_text("There is no topic")).to_be_visible()
@@ -577,19 +584,27 @@ async def test_many_windows_share_a_session_and_signing_out_everywhere_ends_it(
             await expect(window.get_by_role("heading", name="Inbox")).to_be_visible()
             await expect(window.get_by_text("Live", exact=True)).to_be_visible()
         page = await ivy.go("/account")
+        reconnected: list[str] = []
+        elsewhere.page.on("websocket", lambda socket: reconnected.append(socket.url))
         await page.get_by_role("link", name="Sessions").click()
         await page.get_by_role("button", name="Sign out everywhere").click()
         for window in windows:
             await expect(window.get_by_role("heading", name="Sign in")).to_be_visible()
         await expect(elsewhere.page.get_by_text("Your session has ended; sign in again.")).to_be_visible()
+        assert reconnected == []
         await sign_in(elsewhere)
 
 
 async def test_what_changes_in_an_account_shows_on_its_other_devices(browser: Browser, platform: Platform) -> None:
     async with someone(browser, platform, "amy") as amy, person(platform, "amy") as phone:
         page, keys = await amy.go("/account/details"), await amy.window("/account/keys")
-        for window in (page, keys):
+        sessions = await amy.window("/account/sessions")
+        for window in (page, keys, sessions):
             await expect(window.get_by_text("Live", exact=True)).to_be_visible()
+        signed_in = sessions.get_by_role("list", name="Sessions").get_by_role("listitem")
+        await expect(signed_in).to_have_count(2)
+        async with person(platform, "amy"):
+            await expect(signed_in).to_have_count(3)
         await phone.call("PATCH", "/me", json={"name": "Amy Elsewhere"})
         for window in (page, keys):
             await expect(window.get_by_role("button", name="Amy Elsewhere")).to_be_visible()

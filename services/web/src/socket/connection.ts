@@ -1,6 +1,7 @@
 /** The one socket of this window: connected for as long as somebody is signed in, and its state for all to see. */
 import { type Channel, Socket } from "phoenix";
 import { authorised } from "@/api/client";
+import { ApiError } from "@/api/errors";
 import { Observable } from "@/api/observable";
 import type { Session } from "@/api/session";
 import { heartbeatAnswer, messageOf } from "./messages";
@@ -13,6 +14,9 @@ const MAX_PAUSE_MS = 8_000;
 
 /** A page in the background is not reconnected by the client library; alerts need it connected all the same. */
 const HIDDEN_PAUSE_MS = 5_000;
+
+/** The code with which the server closes where the token counts no more: it has expired, or its session has ended. */
+const TOKEN_ENDED = 4001;
 
 /** How long a probe may take before the connection counts as lost. */
 const PROBE_MS = 4_000;
@@ -29,6 +33,7 @@ export class Connection {
   readonly #cleanup: (() => void)[] = [];
   #hiddenTimer: ReturnType<typeof setTimeout> | undefined;
   #probe: ReturnType<typeof setTimeout> | undefined;
+  #replacing: ReturnType<typeof setTimeout> | undefined;
   #closed = false;
 
   constructor(url: string, session: Session) {
@@ -53,7 +58,7 @@ export class Connection {
       const live = heartbeatAnswer(message);
       if (live !== undefined) this.fed.set(live);
     });
-    this.#socket.onClose(() => this.#lost());
+    this.#socket.onClose((event: CloseEvent) => this.#lost(event.code));
     this.#socket.onError(() => this.#lost());
     this.#cleanup.push(session.ending.subscribe((ending) => this.#whileEnding(ending)));
     this.#listen(window, "online", () => this.#look());
@@ -91,16 +96,23 @@ export class Connection {
     this.#closed = true;
     clearTimeout(this.#hiddenTimer);
     clearTimeout(this.#probe);
+    clearTimeout(this.#replacing);
     this.#pulse.stop();
     for (const undo of this.#cleanup) undo();
     this.#socket.disconnect();
   }
 
-  #lost(): void {
+  #lost(code?: number): void {
     if (this.#closed || this.#session.ending.get()) return;
     const wasLive = this.state.get() === "live";
     this.state.set("offline");
     this.#pulse.stop();
+    if (code === TOKEN_ENDED) {
+      // The library would connect again with the same token.
+      this.#socket.disconnect();
+      void this.#replaceToken();
+      return;
+    }
     // A refused token looks like any other failure: one that has ended meanwhile is replaced before the next attempt,
     // and a session that was ended elsewhere is found out by a call, whose refusal says so.
     if (wasLive) authorised(this.#session, new Request("/api/v1/me")).catch(() => undefined);
@@ -109,6 +121,19 @@ export class Connection {
     if (document.visibilityState === "hidden") {
       this.#hiddenTimer = setTimeout(() => this.#connect(), jittered(HIDDEN_PAUSE_MS));
     }
+  }
+
+  /** Connect with another token; where the session is over, the attempt to get one says so and nothing connects. */
+  async #replaceToken(): Promise<void> {
+    clearTimeout(this.#replacing);
+    try {
+      await this.#session.renew();
+    } catch (error) {
+      if (this.#closed || !(error instanceof ApiError && error.passes)) return;
+      this.#replacing = setTimeout(() => void this.#replaceToken(), jittered(MAX_PAUSE_MS));
+      return;
+    }
+    if (!this.#closed) this.#connect();
   }
 
   /** Only where somebody sees what comes of it: ten thousand open pages are a few looked at. */
