@@ -24,8 +24,7 @@ from notifyx_common.contracts.store.feed import FEED
 from notifyx_common.principal import PRINCIPAL_HEADER, Principal, system_principal
 from notifyx_local.postgres import Cluster
 from support.gateway import Stack, running_stack, service_token
-from support.postgres import create_migrated
-from support.store import SCHEMA, running_store, store_settings, user
+from support.store import running_store, store_settings, user
 
 ANN = Principal(id="00000000-0000-4000-8000-00000000000a", email="ann@example.com", email_verified=True)
 ROOT = ANN.model_copy(update={"role": "admin"})
@@ -129,11 +128,10 @@ def test_only_the_gateway_speaks_for_users(service: Service) -> None:
         assert not may_speak_for(service, ANN.model_copy(update={"kind": kind, "role": role}))
 
 
-async def test_an_upgrade_from_one_shared_token_refuses_nobody(postgres: Cluster) -> None:
+async def test_an_upgrade_from_one_shared_token_refuses_nobody(store_database: str) -> None:
     """A new store beside a new gateway, which sends both tokens, and an old one, which knows only the shared one."""
-    database = await create_migrated(postgres, SCHEMA)
     tokens = {"internal_token": SHARED, "internal_callers": {"gateway": service_token("gateway", "store")}}
-    async with running_store(store_settings(database, **tokens)) as store, aiohttp.ClientSession() as session:
+    async with running_store(store_settings(store_database, **tokens)) as store, aiohttp.ClientSession() as session:
         who = {PRINCIPAL_HEADER: user("ann").to_header()}
         new = token_headers(service_token("gateway", "store"), SHARED)
         assert new == {"Authorization": f"Bearer {SHARED}", TOKEN_HEADER: service_token("gateway", "store")}
