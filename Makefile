@@ -7,8 +7,12 @@ SHELL := /bin/bash
 
 UV_VERSION := 0.13.9
 UV := .tools/uv-$(UV_VERSION)/bin/uv
-PYTHON ?= $(firstword $(foreach candidate,python3 python3.14 python3.13 python3.12 python3.11,$(shell \
+# An empty PYTHON counts as none: some environments export one.
+ifeq ($(strip $(PYTHON)),)
+unexport PYTHON
+override PYTHON = $(firstword $(foreach candidate,python3 python3.14 python3.13 python3.12 python3.11,$(shell \
     $(candidate) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(candidate))))
+endif
 # The interpreter itself: uv replaces the environment when it is given a shim or a link instead.
 INTERPRETER = $$($(PYTHON) -c 'import sys; print(sys.executable)')
 # Builds the web client; the environment gets one from PyPI where the machine has none that is new enough.
