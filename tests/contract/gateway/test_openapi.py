@@ -83,6 +83,13 @@ def test_the_asyncapi_document_holds_together() -> None:
         for part in reference.split("/"):
             assert part in place, reference
             place = place[part]
+    said: dict[str, set[str]] = {name: set() for name in document_["channels"]}
+    for operation in document_["operations"].values():
+        for messages in (operation["messages"], operation.get("reply", {}).get("messages", ())):
+            for message in messages:
+                _, _, channel, _, name = message["$ref"].split("/")
+                said[channel].add(name)
+    assert said == {name: set(channel["messages"]) for name, channel in document_["channels"].items()}
     accepted = set(NewNotification.model_fields) | {"key"}
     assert set(document_["components"]["messages"]["publish"]["payload"]["properties"]) == accepted
 
