@@ -242,6 +242,7 @@ class _History:
                 await self._until(lambda: self._delivered(logs), "deliveries")
                 await self._until(self._told, "positions")
                 await self._until(self._mailed, "emails")
+                await self._until(self._trimmed, "retention")
         except TimeoutError:
             self.waiting_for += (f"{self._now_waiting}",)
         for account in self.stage.accounts.values():
@@ -293,6 +294,13 @@ class _History:
         pending = books["email"]["pending"]
         self._now_waiting = f"{pending} emails"
         return bool(pending == 0)
+
+    async def _trimmed(self) -> bool:
+        """Return whether retention has removed what it has to: nothing may go while the end is read, part by part."""
+        kept = {topic.name: topic.max_count for topic in self.plan.topics if topic.max_count is not None}
+        lengths = {name: len((await self._read_log(self._topic(name))).items) for name in kept}
+        self._now_waiting = f"retention: {lengths}"
+        return all(lengths[name] <= count for name, count in kept.items())
 
     async def _read_log(self, topic: str) -> LogRead:
         reader = self.stage.accounts[USERS[0]]
