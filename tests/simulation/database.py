@@ -92,8 +92,6 @@ class Database:
         self.outbox = OutboxTable(self.tables.by_id)
         self.lose_commits = 0.0
         self.lose_wakeups = 0.0
-        self.removed: list[tuple[float, str, int]] = []
-        """When retention removed what of a topic: all up to a seq."""
         self._network = network
         self._clock = SimulatedClock(network.loop)
         self._random = random
@@ -168,7 +166,6 @@ class Database:
         pruned = [topic for name, topic in self.tables.topics.items() if topic.pruned_seq > before[name]]
         if pruned:
             self.tables.changed += wakeups.expired([topic.id for topic in pruned])
-            self.removed += [(self._network.loop.time(), topic.name, topic.pruned_seq) for topic in pruned]
         return answer, Committed(runs, now)
 
     def restrict(self, name: str, readers: Sequence[str]) -> None:

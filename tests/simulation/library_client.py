@@ -73,6 +73,8 @@ class _Recorded(ChannelConnection):
         frame = await super().receive()
         if frame.event == "acked":  # it is not for those who iterate
             self.receiver._acked(self.receiver.topic, frame.payload)
+        if frame.event == "missing":
+            self.receiver._missed(self.receiver.topic, frame.payload)
         return frame
 
 
@@ -110,7 +112,7 @@ class LiveReceiver(Receiver):
                 self._left()
 
         def on_truncated(gap: HistoryTruncated) -> None:
-            """The record has it from the join."""
+            """The record has it from the join, or from the frame."""
 
         live = Live(
             self.topic,

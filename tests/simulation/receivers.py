@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from chaos.histories.events import Ack, AckPush, Join, Leave, Receive, Via
+from chaos.histories.events import Ack, AckPush, Join, Leave, Missed, Receive, Via
 from simulation.network import Host
 from simulation.record import Record
 from simulation.wires import Open, PollWire, SocketWire, Wire
@@ -120,6 +120,13 @@ class Receiver:
         seq = item["seq"]
         self.record.add(Receive(at=self.record.now(), client=self.name, topic=topic, seq=seq, message=item["title"]))
         self.cursors[topic] = max(self.cursors[topic] or 0, seq)
+
+    def _missed(self, topic: str, told: dict[str, Any]) -> None:
+        up_to = told["up_to"]
+        self.record.add(
+            Missed(at=self.record.now(), client=self.name, topic=topic, missing=told["missing"], up_to=up_to)
+        )
+        self.cursors[topic] = max(self.cursors[topic] or 0, up_to)
 
     def _acked(self, topic: str, position: dict[str, Any]) -> None:
         self.told[topic] = position["up_to"]
@@ -290,6 +297,8 @@ class ChannelReceiver(Receiver):
             return
         elif event == "notification":
             self._received(topic, payload)
+        elif event == "missing":
+            self._missed(topic, payload)
         elif event == "acked":
             self._acked(topic, payload)
         elif event == "phx_error":
@@ -331,6 +340,8 @@ class StreamReceiver(Receiver):
             name, content = fields.get(b"event"), fields.get(b"data", b"")
             if name == b"joined":
                 self._was_joined(topic, started, orjson.loads(content))
+            elif name == b"missing":
+                self._missed(topic, orjson.loads(content))
             elif name == b"acked":
                 self._acked(topic, orjson.loads(content))
             elif name == b"refused":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from chaos.histories import checker
-from chaos.histories.checks import availability, deliveries
+from chaos.histories.checks import availability
 from chaos.histories.events import Ack, Mail
 from chaos.histories.facts import Facts, Violation
 from simulation.world import History
@@ -13,45 +13,17 @@ from simulation.world import History
 LATEST = 4.0
 """Seconds after an acknowledgement in which an email may still arrive: its confirmation was on its way to a mailer."""
 
-GAP = "gap that was not told"
-
-ELSEWHERE = (deliveries.once_and_in_order, availability.publishes_go_on)
-"""Rules that are replaced below, or need spans of faults, which simulated histories have not."""
+ELSEWHERE = (availability.publishes_go_on,)
+"""Rules that need spans of faults, which simulated histories have not."""
 
 
 def check(history: History) -> list[Violation]:
     """Return what is broken in ``history``."""
     facts = Facts(history.events)
     found = [violation for rule in checker.RULES if rule not in ELSEWHERE for violation in rule(facts)]
-    found += once_and_in_order(facts, history)
     found += mailed_late(facts)
     found += mailed_without_asking(facts, history)
     return found + [Violation("error", problem) for problem in history.problems]
-
-
-def once_and_in_order(facts: Facts, history: History) -> Iterator[Violation]:
-    """Each client receives all that follows its position, but for what retention had removed by then.
-
-    Who is live is not told of that by a message: the seqs show it.
-    """
-    removed = {one.name: 0 for one in history.plan.topics}
-    ends = iter(history.removed)
-    following = next(ends, None)
-    lost: dict[tuple[str, str, int], int] = {}
-    for event in history.events:
-        while following is not None and following[0] <= event.at:
-            removed[following[1]] = following[2]
-            following = next(ends, None)
-        if event.kind == "receive":
-            lost[event.client, event.topic, event.seq] = removed[event.topic]
-    for violation in deliveries.once_and_in_order(facts):
-        if violation.rule != GAP or not _explained(violation.sentence, lost):
-            yield violation
-
-
-def _explained(sentence: str, lost: dict[tuple[str, str, int], int]) -> bool:
-    client, _, seq, _, topic, _, _ = sentence.split(" ")
-    return lost[client, topic, int(seq)] >= int(seq) - 1
 
 
 def mailed_late(facts: Facts) -> Iterator[Violation]:

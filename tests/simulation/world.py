@@ -49,8 +49,6 @@ class History:
     trace: str
     seconds: float
     turns: int
-    removed: tuple[tuple[float, str, int], ...] = ()
-    """When retention removed what of a topic: all up to a seq."""
     confirmed: frozenset[str] = frozenset()
     """The ids of the messages that the store has confirmed right before they were sent."""
     problems: tuple[str, ...] = ()
@@ -71,8 +69,8 @@ def run(plan: Plan) -> History:
         finally:
             loop.close()
     problems += loop.errors + world.problems
-    removed, confirmed = tuple(world.database.removed), frozenset(world.database.outbox.confirmed)
-    return History(plan, world.record.events, world.trace, loop.time(), loop.turns, removed, confirmed, tuple(problems))
+    confirmed = frozenset(world.database.outbox.confirmed)
+    return History(plan, world.record.events, world.trace, loop.time(), loop.turns, confirmed, tuple(problems))
 
 
 class World:

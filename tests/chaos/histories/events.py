@@ -104,6 +104,17 @@ class Receive(Record):
     message: str
 
 
+class Missed(Record):
+    """A joined client was told that ``missing`` notifications are gone; nothing up to ``up_to`` comes any more."""
+
+    kind: Literal["missed"] = "missed"
+    at: float
+    client: str
+    topic: str
+    missing: int
+    up_to: int
+
+
 class Leave(Record):
     """A client's connection ended. ``final``: it does not come back."""
 
@@ -243,6 +254,7 @@ Event = Annotated[
     | Publish
     | Join
     | Receive
+    | Missed
     | Leave
     | Ack
     | AckPush

@@ -11,7 +11,7 @@ import aiohttp
 import orjson
 
 from chaos.histories.accounts import Account
-from chaos.histories.events import AckPush, Join, Leave, Receive, Via
+from chaos.histories.events import AckPush, Join, Leave, Missed, Receive, Via
 from chaos.histories.recorder import Recorder
 from chaos.histories.wires import Broken, Channels, Reply, Wire
 
@@ -107,6 +107,15 @@ class Receiver:
         )
         self._move(topic, max(int(item["seq"]), self._cursors[topic] or 0))
         self.recorder.saw(topic, int(item["seq"]))
+
+    def missed(self, topic: str, told: dict[str, Any]) -> None:
+        """Record that notifications were removed before they could be delivered."""
+        self.recorder.add(
+            Missed(
+                at=self.recorder.now(), client=self.name, topic=topic, missing=told["missing"], up_to=told["up_to"]
+            )
+        )  # fmt: skip
+        self._move(topic, max(told["up_to"], self._cursors[topic] or 0))
 
     def acked(self, topic: str, told: dict[str, Any]) -> None:
         """Record what it is told of the user's acknowledgements."""
@@ -210,6 +219,8 @@ class ChannelReceiver(Receiver):
         topic = channel.removeprefix("topic:")
         if event == "notification":
             self.received(topic, payload)
+        elif event == "missing":
+            self.missed(topic, payload)
         elif event == "acked":
             self.acked(topic, payload)
         elif event in ("phx_error", "phx_close") and self._channels is not None and topic in self._refs:
@@ -252,6 +263,8 @@ class StreamReceiver(Receiver):
                         self.joined(topic, started, data)
                     elif event == "":
                         self.received(topic, data)
+                    elif event == "missing":
+                        self.missed(topic, data)
                     elif event == "acked":
                         self.acked(topic, data)
                     elif event in ("error", "restart", "topic_deleted"):

@@ -20,6 +20,7 @@ from chaos.histories.events import (
     LedgerRead,
     LogRead,
     Mail,
+    Missed,
     Publish,
     Receive,
     Settled,
@@ -124,6 +125,11 @@ def replaced(history: History, old: Event | Callable[[Event], bool], **fields: A
     fits = old if callable(old) else lambda event: event == old
     place = next(number for number, event in enumerate(history) if fits(event))
     return [*history[:place], history[place].model_copy(update=fields), *history[place + 1 :]]
+
+
+def replaced_by(history: History, fits: Callable[[Event], bool], other: Event) -> History:
+    """The history with ``other`` in the place of what fits."""
+    return [other if fits(event) else event for event in history]
 
 
 def without(history: History, fits: Callable[[Event], bool]) -> History:
@@ -258,6 +264,12 @@ BROKEN: dict[str, tuple[Callable[[History], History], str]] = {
     "a message that was delivered twice": (
         lambda h: before_end(h, receive("ada-1", 4, 5.0)),
         "delivered twice",
+    ),
+    "something called missing that the log has": (
+        lambda h: replaced_by(
+            h, received("ada-1", 3), Missed(client="ada-1", topic="news", missing=1, up_to=3, at=2.6)
+        ),
+        "not delivered",
     ),
     "messages that were delivered in the wrong order": (
         lambda h: replaced(replaced(h, received("ada-1", 3), seq=4), lambda e: e == receive("ada-1", 4, 2.8), seq=3),
@@ -471,6 +483,30 @@ def gap() -> History:
 
 def test_a_gap_that_was_told_is_none() -> None:
     assert check(gap()) == []
+
+
+def told_live(missing: int, up_to: int, *, late: bool = False) -> History:
+    """The same gap, of which a client that stayed joined was told, before what follows or after it."""
+    told = Missed(client="ada-1", topic="short", missing=missing, up_to=up_to, at=4.1)
+    history = without(gap(), lambda event: isinstance(event, Join) and event.at == 4.0)
+    place = next(number for number, event in enumerate(history) if isinstance(event, Receive)) + late
+    return [*history[:place], told, *history[place:]]
+
+
+@pytest.mark.parametrize(
+    ("told", "rules"),
+    [
+        (told_live(1, 1), []),
+        (told_live(1, 0), []),  # among what comes next
+        (told_live(2, 2), ["delivered twice", "not delivered"]),
+        (told_live(1, 2), ["gap told wrongly", "delivered twice", "not delivered"]),
+        (told_live(0, 0), ["gap told wrongly", "gap that was not told"]),
+        (told_live(1, 1, late=True), ["gap that was not told", "gap told wrongly"]),
+    ],
+    ids=["exactly", "later", "too many", "too few", "none", "after it"],
+)
+def test_a_gap_is_told_to_who_is_joined_before_what_follows_it(told: History, rules: list[str]) -> None:
+    assert [violation.rule for violation in check(told)] == rules
 
 
 def test_a_position_may_be_pushed_before_anything_was_acknowledged() -> None:

@@ -5,18 +5,32 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from chaos.histories.events import Join, Leave, Receive
+from chaos.histories.events import Join, Leave, Missed, Receive
 from chaos.histories.facts import Facts, Violation
 
 
 def once_and_in_order(facts: Facts) -> Iterator[Violation]:
-    """From its first join on, each client's position grows one by one; only a gap that was told lets it jump."""
+    """From its first join on, each client's position grows one by one; only a gap that was told lets it jump.
+
+    It is told by the join, or before the notifications that follow it: who has these knows of it, whatever breaks.
+    """
     positions: dict[tuple[str, str], int] = {}
+    told: dict[tuple[str, str], int] = {}
+    skipped: list[tuple[str, str, int, int]] = []
     for event in facts.history:
         if isinstance(event, Join):
+            told.pop((event.client, event.topic), None)
             yield from _joined(event, positions)
+        elif isinstance(event, Missed):
+            skipped.append((event.client, event.topic, positions.get((event.client, event.topic), 0), event.up_to))
+            yield from _missed(event, positions, told)
         elif isinstance(event, Receive):
             position = positions.get((event.client, event.topic))
+            gap = event.seq - (position or 0) - 1
+            if position is not None and 0 < gap <= told.get((event.client, event.topic), 0):
+                told[event.client, event.topic] -= gap
+                skipped.append((event.client, event.topic, position, event.seq - 1))
+                position += gap
             if position is None:
                 yield Violation("received before a join", f"{event.client} received {event.seq} of {event.topic}")
             elif event.seq <= position:
@@ -28,6 +42,10 @@ def once_and_in_order(facts: Facts) -> Iterator[Violation]:
                     "gap that was not told", f"{event.client} received {event.seq} of {event.topic} after {position}"
                 )
             positions[event.client, event.topic] = max(position or 0, event.seq)
+    logs = {topic: dict(log.items) for topic, log in facts.logs.items()}
+    for client, topic, after, up_to in skipped:
+        if there := [seq for seq in range(after + 1, up_to + 1) if seq in logs.get(topic, {})]:
+            yield Violation("not delivered", f"{client} was told that {there} of {topic} are missing; the log has them")
     final = {(event.client, event.topic) for event in facts.of(Leave) if event.final}
     for (client, topic), position in positions.items():
         if (client, topic) not in final and position < facts.last_seq(topic):
@@ -53,6 +71,21 @@ def _joined(join: Join, positions: dict[tuple[str, str], int]) -> Iterator[Viola
             f"{join.missing}, truncated {join.truncated}",
         )
     positions[key] = join.since + removed
+
+
+def _missed(
+    event: Missed, positions: dict[tuple[str, str], int], told: dict[tuple[str, str], int]
+) -> Iterator[Violation]:
+    """Move on to where nothing comes any more; what is told beyond that is missing among what comes next."""
+    key = (event.client, event.topic)
+    gap = event.up_to - positions.get(key, event.up_to + 1)
+    if gap < 0 or event.missing < max(gap, 1) or told.get(key):
+        yield Violation(
+            "gap told wrongly",
+            f"{event.client} was told at {positions.get(key)} of {event.topic} that {event.missing} are missing, up to "
+            f"{event.up_to}",
+        )
+    positions[key], told[key] = max(event.up_to, positions.get(key, 0)), max(0, event.missing - gap)
 
 
 def joins_see_what_was_acknowledged(facts: Facts) -> Iterator[Violation]:

@@ -97,12 +97,12 @@ class CatchUp:
         self.progress = progress
         self._log_reader = log_reader
 
-    def advance(self, up_to: int, rows: int) -> None:
-        """Move the cursor to ``up_to``, after ``rows`` were sent; tell the consumer what is missing between."""
-        missed = self.progress.shortfall.pass_over(self.progress.cursor, up_to, rows)
+    def advance(self, up_to: int, rows: Sequence[Row] = ()) -> None:
+        """Move the cursor to ``up_to``, of which ``rows`` are sent next; tell the consumer what is missing of it."""
+        missed = self.progress.shortfall.pass_over(self.progress.cursor, up_to, len(rows))
         self.progress.cursor = up_to
         if missed and not self.sink.closed:
-            self.sink.missed(missed, up_to)
+            self.sink.missed(missed, last_before(rows, up_to))
 
     async def next_rows(self) -> tuple[Sequence[Row], int]:
         """Return rows above the cursor, and the seq up to which they are complete. Raises :class:`NotifyxError`."""
@@ -120,6 +120,11 @@ class CatchUp:
             # After the loss of a gateway its clients come from the same cursors, but not all at once.
             self.state.ring.prepend(cursor, page, covered)
         return page, covered
+
+
+def last_before(rows: Sequence[Row], up_to: int) -> int:
+    """Return the seq before the first of ``rows``, which reach to ``up_to``; without any that."""
+    return rows[0][0] - 1 if rows else up_to
 
 
 def next_chunk(rows: Sequence[Row], start: int, size: int) -> Sequence[Row]:

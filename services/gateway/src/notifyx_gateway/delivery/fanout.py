@@ -22,7 +22,7 @@ from notifyx_common.clock import Clock
 from notifyx_common.errors import NotifyxError
 from notifyx_common.logs import get_logger
 from notifyx_common.metrics import Metrics
-from notifyx_gateway.delivery.catchup import CatchUp, LogReader, next_chunk
+from notifyx_gateway.delivery.catchup import CatchUp, LogReader, last_before, next_chunk
 from notifyx_gateway.delivery.cursors import Row
 from notifyx_gateway.delivery.pending import PendingOutput
 from notifyx_gateway.delivery.sinks import Sink
@@ -107,28 +107,33 @@ class Fanout:
             before, state.head = state.head, state.fresh_head
             state.ring.extend(rows)
             state.memo = None
-            if rows and state.live:
+            if state.live:
                 self._broadcast(state, rows, before)
-                self._seconds.observe(max(0.0, now_ms - published_ms) / 1000)
-            if missed := state.head - before - len(rows):
-                for sink in [sink for group in state.live.values() for sink in group]:
-                    if state.is_live(sink):
-                        sink.missed(missed, state.head)
+                if rows:
+                    self._seconds.observe(max(0.0, now_ms - published_ms) / 1000)
             if rows:
                 self._on_rows(state.name)
             if state.ahead:
                 self._serve_ahead(state)
 
     def _broadcast(self, state: TopicState, rows: list[Row], before: int) -> None:
+        """Write ``rows`` to the live sinks, which have all up to ``before``; none where all up to the head is gone."""
+        missed = state.head - before - len(rows)
         for kind, group in tuple(state.live.items()):
-            payload, size = kind.encode(rows)
+            payload, size = kind.encode(rows) if rows else (b"", 0)
             sends = tuple(group.values())
-            if size > BURST or self._pending.full:
+            if missed or size > BURST or self._pending.full:
                 ready = {sink: send for sink, send in group.items() if self._has_room(sink, size)}
                 for sink in [sink for sink in group if sink not in ready]:
                     state.remove(sink)
                     self.attach(state, sink, Progress(before))
-                sends = tuple(ready.values())
+                if missed:
+                    for sink in ready:
+                        if state.is_live(sink):
+                            sink.missed(missed, last_before(rows, state.head))
+                sends = tuple(send for sink, send in ready.items() if state.is_live(sink))
+            if not rows:
+                continue
             for send in sends:
                 send(payload, size)
             self._deliveries.labels(kind.transport).inc(len(rows) * len(sends))
@@ -180,12 +185,12 @@ class Fanout:
         payload, size, count = memo[3:]
         if size > min(room - FOR_ANSWERS, BURST):
             return False
-        if count:
+        missed = progress.shortfall.pass_over(cursor, state.head, count)
+        if missed:
+            sink.missed(missed, last_before(state.ring.after(cursor) or (), state.head))
+        if count and not sink.closed:
             sink.send(payload, size)
             self._deliveries.labels(sink.format.transport).inc(count)
-        missed = progress.shortfall.pass_over(cursor, state.head, count)
-        if missed and not sink.closed:
-            sink.missed(missed, state.head)
         return True
 
     async def _catch_up(self, work: CatchUp) -> None:
@@ -200,7 +205,7 @@ class Fanout:
                 await self._wait_for_room(sink)
                 rows, covered = await work.next_rows()
                 if await self._write(work, rows) and covered > progress.cursor:
-                    work.advance(covered, 0)
+                    work.advance(covered)
         except NotifyxError as error:
             log.warning("catch_up_failed", topic=state.name, code=error.code)
             self._on_lost(sink, error)
@@ -219,8 +224,10 @@ class Fanout:
             # Half of it: the framing around each row takes space, too.
             part = next_chunk(rows, done, min(BURST, self._room(sink) // 2))
             payload, size = sink.format.encode(part)
+            work.advance(part[-1][0], part)
+            if sink.closed:
+                return False
             sink.send(payload, size)
             self._deliveries.labels(sink.format.transport).inc(len(part))
-            work.advance(part[-1][0], len(part))
             done += len(part)
         return True

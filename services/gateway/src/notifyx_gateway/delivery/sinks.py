@@ -50,7 +50,10 @@ class Sink(Protocol):
         ...
 
     def missed(self, count: int, up_to: int) -> None:
-        """Handle that ``count`` notifications up to the seq ``up_to`` were removed before they could be delivered."""
+        """Handle that ``count`` notifications were removed before they could be delivered.
+
+        It comes before the rows that follow them, which begin after ``up_to``: who has these was told of the gap.
+        """
         ...
 
     def waiting_bytes(self) -> int:
