@@ -96,6 +96,12 @@ async def test_the_end_of_each_endless_task_is_reported(name: str, postgres: Clu
         await end_each(service, ENDLESS[name])
 
 
+async def test_the_end_of_each_endless_task_of_a_bus_is_reported(postgres: Cluster) -> None:
+    service = await service_of("store", postgres, bus_url=f"nats://127.0.0.1:{free_port()}")
+    async with service.context():
+        await end_each(service, ENDLESS["store"] | {"bus", "bus checks"})
+
+
 @pytest.fixture
 async def mailer(postgres: Cluster, tmp_path: Path) -> AsyncIterator[tuple[Node[Any], asyncio.Task[Any]]]:
     """A mailer as its process runs it, listening."""

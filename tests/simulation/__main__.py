@@ -12,10 +12,11 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from itertools import repeat
 
 from chaos.histories.events import Join, Mail, Publish, Receive
 from simulation.mutations import BY_NAME
-from simulation.plan import Plan, draw
+from simulation.plan import Plan, draw, over_nats
 from simulation.rules import check
 from simulation.shrink import kept, shortest
 from simulation.world import run
@@ -37,14 +38,14 @@ def main() -> int:
     options = _options()
     if options.keep is not None:
         keep = [int(at) for at in options.keep.split(",") if at]
-        return _show(options.seed, kept(_plan(options.seed, options.without), keep), options.without)
+        return _show(options.seed, kept(_plan(options.seed, options.without, options.bus), keep), options.without)
     if options.histories == 1:
-        return _show(options.seed, _plan(options.seed, options.without), options.without)
+        return _show(options.seed, _plan(options.seed, options.without, options.bus), options.without)
     started, total = time.monotonic(), Outcome()
     seeds = range(options.seed, options.seed + options.histories)
     chunks = [seeds[at : at + CHUNK] for at in range(0, len(seeds), CHUNK)]
     with ProcessPoolExecutor(options.processes) as pool:
-        for outcome in pool.map(_run_all, chunks, [options.without] * len(chunks)):
+        for outcome in pool.map(_run_all, chunks, repeat(options.without), repeat(options.bus)):
             total.failed += outcome.failed
             total.counts += outcome.counts
             for seed in outcome.failed:
@@ -59,7 +60,7 @@ def main() -> int:
         print(f"the next seed is {following}")
     print("; ".join(f"{count:,} {what}" for what, count in total.counts.items() if what != "histories"))
     for seed in total.failed[:3]:
-        _shrink(seed, options.without)
+        _shrink(seed, options.without, options.bus)
     return 1 if total.failed else 0
 
 
@@ -68,6 +69,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--histories", type=int, default=1_000)
     parser.add_argument("--seed", type=int, default=0, help="of the first history; the others follow")
     parser.add_argument("--without", choices=sorted(BY_NAME), help="take out this protection")
+    parser.add_argument("--bus", choices=("postgres", "nats"), default="postgres", help="what wakes the stores")
     parser.add_argument("--keep", help="only these steps of the history, by their numbers")
     parser.add_argument("--failures", type=int, default=10, help="stop after so many")
     parser.add_argument("--seconds", type=float, help="begin no more histories after so long")
@@ -81,17 +83,18 @@ def _mutated(without: str | None) -> Iterator[None]:
         yield
 
 
-def _plan(seed: int, without: str | None) -> Plan:
-    return draw(seed) if without is None else BY_NAME[without].scene(seed)
+def _plan(seed: int, without: str | None, bus: str) -> Plan:
+    plan = draw(seed) if without is None else BY_NAME[without].scene(seed)
+    return over_nats(plan) if bus == "nats" and not plan.nats else plan
 
 
-def _run_all(seeds: range, without: str | None) -> Outcome:
+def _run_all(seeds: range, without: str | None, bus: str) -> Outcome:
     outcome = Outcome()
     gc.disable()
     gc.freeze()
     with _mutated(without):
         for number, seed in enumerate(seeds):
-            history = run(_plan(seed, without))
+            history = run(_plan(seed, without, bus))
             if check(history):
                 outcome.failed.append(seed)
             outcome.counts["histories"] += 1
@@ -130,8 +133,8 @@ def _show(seed: int, plan: Plan, without: str | None) -> int:
     return 1 if violations else 0
 
 
-def _shrink(seed: int, without: str | None) -> None:
-    plan = _plan(seed, without)
+def _shrink(seed: int, without: str | None, bus: str) -> None:
+    plan = _plan(seed, without, bus)
     with _mutated(without):
         positions = shortest(plan, lambda smaller: bool(check(run(smaller))))
         smallest = kept(plan, positions)
@@ -141,9 +144,10 @@ def _shrink(seed: int, without: str | None) -> None:
         print(f"  {step}")
     for violation in violations[:5]:
         print(violation)
-    without_option = f" --without {without}" if without is not None else ""
+    options_again = f" --without {without}" if without is not None else ""
+    options_again += " --bus nats" if bus == "nats" else ""
     keep = ",".join(map(str, positions))
-    print(f'make simulate ARGS="--seed {seed} --keep {keep}{without_option}"')
+    print(f'make simulate ARGS="--seed {seed} --keep {keep}{options_again}"')
 
 
 if __name__ == "__main__":

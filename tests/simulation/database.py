@@ -12,6 +12,7 @@ from random import Random
 from typing import Any, TypeVar
 from uuid import UUID
 
+from notifyx_common.database import Announce
 from notifyx_common.errors import NotifyxError, Unavailable
 from notifyx_common.principal import Principal
 from notifyx_store.base import wakeups
@@ -58,6 +59,7 @@ class Tables(MemoryStore):
         self.topics = Topics()
         self.by_id = self.topics.by_id
         self.changed: list[str] = []
+        self._positions: dict[tuple[UUID, str], object] = {}
 
     def create(self, name: str, max_count: int | None) -> MemoryTopic:
         """Create a topic."""
@@ -67,7 +69,12 @@ class Tables(MemoryStore):
         return topic
 
     async def _tell_acked(self, topic: MemoryTopic, user: str) -> None:
-        self.changed += wakeups.acknowledged([(topic.id, user)])
+        # As in the store, an acknowledgement that changes nothing, such as one that is sent again, wakes nobody.
+        seqs = sorted(topic.exceptions.get(user, ()))
+        position = (topic.acked.get(user, 0), seqs, topic.told(user), topic.revisions[user])
+        if self._positions.get((topic.id, user)) != position:
+            self._positions[topic.id, user] = position
+            self.changed += wakeups.acknowledged([(topic.id, user)])
 
     def answer(
         self, handler: Callable[[Principal, Any], Coroutine[Any, Any, T]], principal: Principal, asked: Any
@@ -102,9 +109,15 @@ class Database:
         return self._clock.now()
 
     async def run(
-        self, caller: Host, work: Callable[[], T], *, writes: bool = False, unknown: type[NotifyxError] = Unavailable
+        self,
+        caller: Host,
+        work: Callable[[], T],
+        *,
+        writes: bool = False,
+        unknown: type[NotifyxError] = Unavailable,
+        announce: Announce | None = None,
     ) -> T:
-        """Run a transaction for ``caller``.
+        """Run a transaction for ``caller``, which hears what to ``announce`` with the answer; by default, NOTIFY does.
 
         Raises :class:`Unavailable` where there is no connection, and ``unknown`` where it broke while it was committed.
         """
@@ -113,6 +126,14 @@ class Database:
 
         def fail(kind: type[NotifyxError]) -> Callable[[], None]:
             return lambda: answer.set_exception(kind("The connection to the database broke."))
+
+        def answered(result: T, payloads: list[str], *, lost: bool) -> None:
+            if announce is not None and payloads:
+                announce(payloads, not lost)
+            if lost:
+                fail(unknown)()
+            else:
+                answer.set_result(result)
 
         def commit() -> None:
             lost = writes and self._random.random() < self.lose_commits
@@ -128,8 +149,8 @@ class Database:
                 failed = error
                 back(lambda: answer.set_exception(failed))
                 return
-            self._notify()
-            back(fail(unknown) if lost else lambda: answer.set_result(result))
+            payloads = self._notify() if announce is None else self._take_changed()
+            back(lambda: answered(result, payloads, lost=lost))
 
         def back(then: Callable[[], None]) -> None:
             network.carry(self.host, caller, then)
@@ -137,14 +158,19 @@ class Database:
         network.carry(caller, self.host, commit)
         return await answer
 
-    def _notify(self) -> None:
+    def _take_changed(self) -> list[str]:
         payloads, self.tables.changed = self.tables.changed, []
+        return payloads
+
+    def _notify(self) -> list[str]:
+        payloads = self._take_changed()
         for payload in payloads:
             for end in list(self._listeners):
                 # Of rows alone: those that are lost otherwise are lost with their connection.
                 if payload.startswith(('{"o"', '{"t"')) and self._random.random() < self.lose_wakeups:
                     continue
                 end.send(payload.encode())
+        return payloads
 
     def _listen(self, end: End, _: Any) -> None:
         self._listeners[end] = None
@@ -152,8 +178,9 @@ class Database:
         end.send(b"listening")
 
     def drop_listeners(self, host: Host) -> None:
-        """Break the connection on which a store listens."""
+        """Break the connection on which a store listens, or that to NATS."""
         self._network.break_connections(host, self.host.zone)
+        self._network.break_connections(host, "nats")
 
     # Transactions
 

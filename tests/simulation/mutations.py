@@ -29,11 +29,20 @@ from notifyx_gateway.socket.longpoll_posts import Post, Posts
 from notifyx_gateway.socket.longpoll_session import LongPollSession
 from notifyx_gateway.upstream.fair_queue import FairQueue
 from notifyx_gateway.upstream.outbox import Outbox
+from notifyx_store.base.bus_core import BusCore
 from notifyx_store.feed.core import FeedCore
 from notifyx_store.feed.server import FeedServer
 from simulation.plan import Plan, draw
 from simulation.rules import check
-from simulation.scenes import late_position, lost_answers, old_position, slow_reader, two_devices
+from simulation.scenes import (
+    late_position,
+    lost_announcement,
+    lost_answers,
+    lost_messages,
+    old_position,
+    slow_reader,
+    two_devices,
+)
 from simulation.world import run
 from support.mutations import hold_nobody
 
@@ -146,6 +155,13 @@ async def _wait_below_low_water(self: WebSocketConnection) -> None:
         await self._waiting
 
 
+def _receive_without_numbers(receive: Any) -> Any:
+    def receive_any(self: BusCore, data: bytes, now: float) -> Any:
+        return replace(receive(self, data, now), missed="")
+
+    return receive_any
+
+
 MUTATIONS: Sequence[Mutation] = (
     Mutation(
         "topic-changed", "joins are checked again when a topic's settings change", 4,
@@ -194,6 +210,16 @@ MUTATIONS: Sequence[Mutation] = (
     Mutation(
         "poll-of-heads", "stores read all heads every second", 10,
         [(FeedServer, "_poll_heads", _poll_hinted_heads)],
+    ),
+    Mutation(
+        "silent-stores", "a store that is silent may have committed what it did not announce: all is read again", 0,
+        [(BusCore, "silent", lambda self, now: False)],
+        lost_announcement,
+    ),
+    Mutation(
+        "bus-numbers", "a message of the bus that was lost is noticed by the number of the next one", 0,
+        [(BusCore, "receive", _receive_without_numbers(BusCore.receive))],
+        lost_messages,
     ),
     Mutation(
         "mail-fence", "the store confirms an email right before it is sent", 0,

@@ -85,6 +85,8 @@ class Plan:
     clients: tuple[ClientPlan, ...]
     subscriptions: tuple[SubscriptionPlan, ...]
     steps: tuple[Step, ...]
+    nats: tuple[str, ...] = ()
+    """The server that carries wake-ups; none: the database does."""
 
 
 def draw(seed: int) -> Plan:
@@ -125,6 +127,18 @@ def draw(seed: int) -> Plan:
         subscriptions,
         tuple(sorted(steps, key=lambda one: one.at)),
     )
+
+
+def over_nats(plan: Plan) -> Plan:
+    """Return ``plan`` with a NATS that carries the wake-ups, and faults of it."""
+    random = Random(f"nats {plan.seed}")
+    actions: tuple[Action, ...] = ("kill", "cut", "stall")
+    steps = list(plan.steps)
+    for _ in range(random.choice((0, 1, 1, 2))):
+        action, length = random.choice(actions), _time(random, 6.0 if random.random() < 0.2 else 1.5)
+        who = "nats" if action == "kill" else f"{random.choice(plan.stores)} nats"
+        steps.append(Step(_time(random, plan.seconds), action, who, amount=length))
+    return replace(plan, nats=("nats",), steps=tuple(sorted(steps, key=lambda one: one.at)))
 
 
 def _with_brief_cuts(seed: int, steps: list[Step]) -> list[Step]:

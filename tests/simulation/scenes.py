@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from random import Random
+from typing import Any
 
 from simulation.plan import ClientPlan, Kind, Plan, Step, SubscriptionPlan, TopicPlan
 
@@ -138,3 +139,54 @@ def lost_answers(seed: int) -> Plan:
             Step(random.uniform(0.3, 0.8), "cut", "clients gateway-0"),
         ),
     )
+
+
+def lost_announcement(seed: int) -> Plan:
+    """A store is killed when it has committed an acknowledgement, and before it announces that."""
+    random = Random(f"lost announcement {seed}")
+    at = 0.8 + random.uniform(0.002, 0.012)
+    return Plan(
+        **_OVER_NATS,
+        seed=seed,
+        steps=(
+            *_TWO_DEVICES_READ,
+            Step(0.8, "ack", "c0", "main", amount=1.0),
+            Step(at, "kill", random.choice(("store-0", "store-1")), amount=1.0),
+        ),
+    )
+
+
+def lost_messages(seed: int) -> Plan:
+    """The bus loses most messages for a while."""
+    random = Random(f"lost messages {seed}")
+    return Plan(
+        **_OVER_NATS,
+        seed=seed,
+        steps=(
+            *_TWO_DEVICES_READ,
+            Step(0.7, "lose_wakeups", "nats", amount=0.6),
+            *(Step(0.8 + 0.1 * n, "ack", "c0", "main", amount=random.choice((0.5, 1.0))) for n in range(3)),
+        ),
+    )
+
+
+_OVER_NATS: dict[str, Any] = {
+    "seconds": 2.0,
+    "gateways": ("gateway-0",),
+    "stores": ("store-0", "store-1"),
+    "nats": ("nats",),
+    "topics": (TopicPlan("main"),),
+    "clients": (
+        ClientPlan("p0", "publisher", "bob", (("main", False),)),
+        ClientPlan("c0", "socket", "ada", (("main", True),)),
+        ClientPlan("c1", "socket", "ada", (("main", True),)),
+    ),
+    "subscriptions": (SubscriptionPlan("ada", "main", "never"),),
+}
+
+_TWO_DEVICES_READ = (
+    Step(0.01, "client", "p0"),
+    Step(0.02, "client", "c0"),
+    Step(0.03, "client", "c1"),
+    *(Step(0.2 + 0.1 * n, "publish", "p0", "main", "keyed") for n in range(3)),
+)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from uuid import UUID
@@ -30,6 +31,7 @@ from notifyx_common.contracts.store.subscriptions import SUBSCRIPTIONS
 from notifyx_common.errors import DeadlineExceeded, NotFound, NotifyxError
 from notifyx_common.principal import PRINCIPAL_HEADER, Principal
 from notifyx_store.base import wakeups
+from notifyx_store.base.message_bus import MessageBus
 from notifyx_store.base.metrics import StoreMetrics
 from notifyx_store.feed.queries import LogPage, ReaderPosition
 from notifyx_store.feed.server import FeedLimits, FeedServer
@@ -37,9 +39,11 @@ from notifyx_store.topics.permissions import SettingsVersion
 from simulation.clock import SimulatedClock
 from simulation.database import Database
 from simulation.metrics import METRICS
+from simulation.nats import Connection
 from simulation.network import End, Host, Network
 
 LIMITS = FeedLimits(poll=1.0, high_water=4_000, queue=64_000)
+UNKNOWN_DELAY = 1.0
 
 Handler = Callable[[Principal, str, bytes], Awaitable[Any]]
 """Answers a call: its principal, its path and its body."""
@@ -48,10 +52,10 @@ HISTORY_PATH = tuple(HISTORY.path.split("{name}"))
 
 
 class Source:
-    """What the feed reads, of the simulated database."""
+    """What the feed reads, of the simulated database; it is woken by that, or by a ``bus``."""
 
-    def __init__(self, database: Database, host: Host, network: Network) -> None:
-        self._database, self._host, self._network = database, host, network
+    def __init__(self, database: Database, host: Host, network: Network, bus: MessageBus | None) -> None:
+        self._database, self._host, self._network, self._bus = database, host, network, bus
 
     async def heads(self, topics: Sequence[UUID]) -> dict[UUID, tuple[int, SettingsVersion]]:
         return await self._database.run(self._host, lambda: self._database.heads(topics))
@@ -67,6 +71,8 @@ class Source:
 
     async def listen(self, on_wakeup: Callable[[wakeups.Wakeup], None], on_listening: Callable[[], None]) -> None:
         """Listen on a connection of its own, again and again."""
+        if self._bus is not None:
+            await self._bus.listen(on_wakeup, on_listening)
         while True:
             lost = asyncio.Event()
 
@@ -85,17 +91,29 @@ class Source:
 
 
 class StoreNode:
-    """One process of a store."""
+    """One process of a store. ``find_nats`` finds the NATS by which it is woken, if there is one."""
 
-    def __init__(self, name: str, generation: int, network: Network, database: Database) -> None:
+    def __init__(
+        self,
+        name: str,
+        generation: int,
+        network: Network,
+        database: Database,
+        find_nats: Callable[[], Host | None] | None = None,
+    ) -> None:
         self.host = Host(name)
         self._network = network
         self._database = database
         self._origin = f"{name}-{generation}"
         self.background = Background(METRICS)
         clock = SimulatedClock(network.loop)
+        self._bus: MessageBus | None = None
+        if find_nats is not None:
+            connect = partial(Connection, network, self.host, find_nats)
+            self._bus = MessageBus(self._origin, connect, UNKNOWN_DELAY, clock, METRICS)
+        self._announce = self._bus.announce if self._bus is not None else None
         self.feed = FeedServer(
-            Source(database, self.host, network),
+            Source(database, self.host, network, self._bus),
             LIMITS,
             clock=clock,
             metrics=StoreMetrics.of(METRICS),
@@ -116,7 +134,10 @@ class StoreNode:
         network.loop.create_task(self._run(), context=self.host.context.copy())
 
     async def _run(self) -> None:
-        async with self.feed.running(lambda topics: None):
+        async with contextlib.AsyncExitStack() as stack:
+            if self._bus is not None:
+                await stack.enter_async_context(self._bus.running(self.background))
+            await stack.enter_async_context(self.feed.running(lambda topics: None))
             await asyncio.Event().wait()
 
     # HTTP
@@ -154,14 +175,23 @@ class StoreNode:
         tables, database = self._database.tables, self._database
 
         async def handle(principal: Principal, _: str, body: bytes) -> Any:
-            return await database.run(self.host, lambda: tables.answer(handler, principal, Raw(body)), writes=writes)
+            return await database.run(
+                self.host,
+                lambda: tables.answer(handler, principal, Raw(body)),
+                writes=writes,
+                announce=self._announce,
+            )
 
         return handle
 
     async def _publish(self, _: Principal, __: str, body: bytes) -> Any:
         database = self._database
         answer, committed = await database.run(
-            self.host, lambda: database.publish(body, self._origin), writes=True, unknown=DeadlineExceeded
+            self.host,
+            lambda: database.publish(body, self._origin),
+            writes=True,
+            unknown=DeadlineExceeded,
+            announce=self._announce,
         )
         if committed.runs:
             self.feed.offer(committed)

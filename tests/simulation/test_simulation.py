@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from simulation.mutations import BY_NAME, MUTATIONS, Mutation
-from simulation.plan import draw
+from simulation.plan import draw, over_nats
 from simulation.rules import check
 from simulation.shrink import kept, shortest
 from simulation.world import run
@@ -39,6 +39,15 @@ def test_histories_keep_the_promise(part: int) -> None:
         if violations := check(run(draw(seed))):
             broken[seed] = [str(violation) for violation in violations]
     assert not broken, 'make simulate ARGS="--histories 1 --seed …" shows one'
+
+
+@pytest.mark.slow
+def test_histories_over_nats_keep_the_promise() -> None:
+    broken = {}
+    for seed in range(HISTORIES):
+        if violations := check(run(over_nats(draw(seed)))):
+            broken[seed] = [str(violation) for violation in violations]
+    assert not broken, 'make simulate ARGS="--bus nats --histories 1 --seed …" shows one'
 
 
 def test_a_history_is_the_same_in_each_process() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -25,6 +26,7 @@ from simulation.faults import Faults
 from simulation.gateway_node import MAILER, GatewayNode
 from simulation.library_client import LiveReceiver
 from simulation.loop import SimulatedLoop, Stuck
+from simulation.nats import Nats
 from simulation.network import End, Host, Network
 from simulation.plan import ALLOWED, PRIVATE, UNREAD_AFTER, ClientPlan, Plan, Step
 from simulation.publisher import Message, Publisher
@@ -84,7 +86,7 @@ class World:
         self.database = Database(self.network, Random(f"database {plan.seed}"))
         self.trace = ""
         self.problems: list[str] = []
-        self._nodes: dict[str, GatewayNode | StoreNode] = {}
+        self._nodes: dict[str, GatewayNode | StoreNode | Nats] = {}
         self._generations: dict[str, int] = {}
         self._clients: dict[str, Receiver] = {}
         self._plans = {one.name: one for one in plan.clients}
@@ -106,13 +108,14 @@ class World:
         loop, plan = self.loop, self.plan
         loop.create_connection = self._create_connection  # type: ignore[method-assign,assignment]
         self._create_tables()
-        for name in plan.stores + plan.gateways:
+        processes = plan.nats + plan.stores + plan.gateways
+        for name in processes:
             self._start(name)
         for step in plan.steps:
             self.network.later(max(0.0, step.at), lambda step=step: self._carry_out(step))  # type: ignore[misc]
         await asyncio.sleep(plan.seconds + 0.001)
         self._faults.end_all()
-        for name in plan.stores + plan.gateways:
+        for name in processes:
             if not self._nodes[name].host.alive:
                 self._start(name)
         self.record.add(Healed(at=loop.time()))
@@ -126,7 +129,8 @@ class World:
         await read_the_end(plan, self.record, self.database, lambda: self._find(plan.gateways[0]))
         self.record.add(Settled(at=loop.time(), waiting_for=tuple(left)))
         for node in self._nodes.values():
-            self.problems += [fault.sentence for fault in node.background.faults]
+            if not isinstance(node, Nats):
+                self.problems += [fault.sentence for fault in node.background.faults]
 
     # What there is
 
@@ -156,8 +160,11 @@ class World:
         if name in self.plan.gateways:
             mails = bool(self.database.outbox.delays)
             self._nodes[name] = GatewayNode(name, generation, self.network, self.plan.stores, self._find, mails=mails)
+        elif name in self.plan.nats:
+            self._nodes[name] = Nats(generation, self.network, self.plan.seed, lambda: self.database.lose_wakeups)
         else:
-            self._nodes[name] = StoreNode(name, generation, self.network, self.database)
+            find_nats = partial(self._find, *self.plan.nats) if self.plan.nats else None
+            self._nodes[name] = StoreNode(name, generation, self.network, self.database, find_nats)
 
     async def _create_connection(self, factory: Any, host: str, port: int, **_: Any) -> None:
         node = next(one for one in self._nodes.values() if one.host is self.loop.current_host())

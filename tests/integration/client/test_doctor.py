@@ -25,11 +25,14 @@ from notifyx_local.ports import free_port
 from notifyx_local.postgres import Cluster
 from notifyx_mailer.app import MailerNode
 from notifyx_mailer.settings import MailerSettings
+from notifyx_store.app import StoreNode
 from support.gateway import Stack, running_stack, service_tokens
 from support.made_once import settings
 from support.patience import until
+from support.postgres import patient
 from support.served import served
 from support.smtp import make_certificate, running_smtp
+from support.store import store_settings
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -45,7 +48,9 @@ async def stack(postgres: Cluster) -> AsyncIterator[Stack]:
 
 
 @contextlib.asynccontextmanager
-async def gateway(stack: Stack, *, leases: bool = True, mailer: str = "", **given: Any) -> AsyncIterator[str]:
+async def gateway(
+    stack: Stack, *, leases: bool = True, mailer: str = "", store: str = "", **given: Any
+) -> AsyncIterator[str]:
     """The address of one more gateway of the platform, with settings of its own."""
     port = free_port()
     own = {
@@ -54,7 +59,8 @@ async def gateway(stack: Stack, *, leases: bool = True, mailer: str = "", **give
     }  # fmt: skip
     async with served(GatewayNode(settings(GatewaySettings, own)), port) as (url, built):
         known = {lease.service: lease.url for lease in stack.gateway.registry.nodes()} if leases else {}
-        for service, address in (known | ({"mailer": mailer} if mailer else {})).items():
+        others = {service: address for service, address in (("mailer", mailer), ("store", store)) if address}
+        for service, address in (known | others).items():
             if service != "gateway":
                 built.registry.put(Lease(service=service, instance=f"{service}-1", url=address, ttl=60))
         if leases and not given:
@@ -71,6 +77,16 @@ async def _has_read_credentials(url: str) -> bool:
 async def mailer(**given: Any) -> AsyncIterator[str]:
     own = {**NODE, **service_tokens("mailer"), **given}
     async with served(MailerNode(settings(MailerSettings, own))) as (url, _):
+        yield url
+
+
+@contextlib.asynccontextmanager
+async def store(stack: Stack, **given: Any) -> AsyncIterator[str]:
+    """The address of one more store of the platform, with settings of its own."""
+    database = stack.store.settings.database_url.get_secret_value()
+    node = StoreNode(store_settings(database, **NODE, **service_tokens("store"), **given))
+    patient(node.database)
+    async with served(node) as (url, _):
         yield url
 
 
@@ -158,6 +174,15 @@ async def test_memcached_is_away(stack: Stack) -> None:
         await until(lambda: problems(url), "the server owes an answer for long enough")
         found = await findings(stack, url)
     says(found, "platform", "warning", address, "does not answer", "NOTIFYX_MEMCACHED")
+
+
+async def test_the_bus_of_a_store_is_away(stack: Stack) -> None:
+    address = f"nats://127.0.0.1:{free_port()}"
+    async with store(stack, bus_url=address) as url, gateway(stack, store=url) as gateway_url:
+        await until(lambda: problems(gateway_url), "the store says that it is degraded")
+        found = await findings(stack, gateway_url)
+    says(found, "platform", "warning", address, "cannot be reached", "NOTIFYX_BUS_URL")
+    assert found["delivery"].state == "ok"
 
 
 @pytest.mark.parametrize("mistake", ["address", "password", "tls"])

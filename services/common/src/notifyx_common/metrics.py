@@ -274,6 +274,20 @@ CATALOGUE: tuple[Metric, ...] = (
     ),
     Metric("notifyx_publish_batch_size", "histogram", (), "Publishes written in one transaction"),
     Metric("notifyx_publish_commit_seconds", "histogram", (), "Time of a publish transaction"),
+    Metric(
+        "notifyx_bus_away",
+        "gauge",
+        (),
+        "1 while the bus of wake-ups (NATS) cannot be used: this store polls for what others accept",
+    ),
+    Metric(
+        "notifyx_bus_missed_total",
+        "counter",
+        ("cause",),
+        "Times that all is read again because wake-ups of other stores may have been missed: connected (anew), gap, "
+        "silent, unknown, slow or away",
+        _one_label("connected", "gap", "silent", "unknown", "slow", "away"),
+    ),
     Metric("notifyx_feed_connections", "gauge", (), "Gateways connected to this store's feed"),
     Metric(
         "notifyx_feed_lag_seconds", "gauge", (), "Age of the oldest committed notification not sent to the gateways"

@@ -19,9 +19,11 @@ from notifyx_common.serving import lifecycle
 from notifyx_common.serving.direct import answer_errors
 from notifyx_common.serving.lifecycle import Node
 from notifyx_common.serving.replies import Reply, problem_reply
+from notifyx_store.base.bus import WakeupBus
 from notifyx_store.base.context import StoreContext
 from notifyx_store.base.database import database_config
 from notifyx_store.base.metrics import StoreMetrics
+from notifyx_store.base.postgres_bus import PostgresBus
 from notifyx_store.base.settings import StoreSettings
 from notifyx_store.feed.server import FeedLimits, FeedServer
 from notifyx_store.feed.source import DatabaseSource
@@ -52,7 +54,10 @@ class StoreNode(Node[StoreSettings]):
 
     def __init__(self, settings: StoreSettings, *, clock: Clock | None = None, metrics: Metrics | None = None) -> None:
         super().__init__(settings, clock=clock, metrics=metrics)
-        self.database = Database(database_config(settings, prepared=STATEMENTS), self.clock)
+        origin = uuid.uuid4().hex[:12]
+        self.bus = _bus(settings, origin, self.clock, self.metrics)
+        config = database_config(settings, prepared=STATEMENTS, announce=self.bus.announce)
+        self.database = Database(config, self.clock)
 
         def turns(concurrent: int) -> SharedTurns:
             return SharedTurns(concurrent, each=max(1, concurrent - 1), clock=self.clock.monotonic)
@@ -69,9 +74,8 @@ class StoreNode(Node[StoreSettings]):
         self.metrics.observe_pool("pages", self.parts.pages.usage)
         self.metrics.observe_pool("searches", self.parts.searches.usage)
         core = StoreMetrics.of(self.metrics)
-        origin = uuid.uuid4().hex[:12]
         self.feed = FeedServer(
-            DatabaseSource(self.parts),
+            DatabaseSource(self.parts, self.bus),
             FeedLimits.of(settings),
             clock=self.database.clock,
             metrics=core,
@@ -99,13 +103,18 @@ class StoreNode(Node[StoreSettings]):
         ):
             self.app.register_blueprint(blueprint)
         self.readiness.add("database", self.database.check)
+        self.readiness.add_degraded("bus", lambda: self.bus.trouble)
         self.metrics.observe_pool("store_database", self.database.usage)
 
     async def start(self, stack: AsyncExitStack) -> None:
-        """Raises :class:`DatabaseUnreachable`."""
+        """Start the parts: the bus before all that commits, so that it stops after it.
+
+        Raises :class:`DatabaseUnreachable`.
+        """
         await stack.enter_async_context(self.database)
         tasks = await stack.enter_async_context(self.background.tasks())
         tasks.endless("database clock", every(MEASURE_INTERVAL, self.database.measure_clock, away=(Unavailable,)))
+        await stack.enter_async_context(self.bus.running(self.background))
         await stack.enter_async_context(self.maintenance)
         await stack.enter_async_context(run_purge(self.parts, self.background))
         await stack.enter_async_context(run_search_index(self.parts, self.background))
@@ -122,6 +131,15 @@ class StoreNode(Node[StoreSettings]):
 def main() -> None:
     """Run the node of the environment's settings."""
     lifecycle.main(StoreNode, StoreSettings)
+
+
+def _bus(settings: StoreSettings, origin: str, clock: Clock, metrics: Metrics) -> WakeupBus:
+    """Return the bus that ``settings`` name. Raises :class:`SettingsError`."""
+    if not settings.bus_url:
+        return PostgresBus(settings.database_url)
+    from notifyx_store.base.nats_bus import nats_bus  # noqa: PLC0415 - its library is loaded only where it is used
+
+    return nats_bus(settings, origin, clock, metrics)
 
 
 def _reject_nul(app: Quart) -> None:

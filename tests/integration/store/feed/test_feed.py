@@ -1,72 +1,27 @@
-"""The feed over real sockets: order, resumption, other replicas, events, slow gateways, a listener that breaks."""
+"""The feed over real sockets: order, resumption, other replicas, events, slow gateways, a listener that breaks.
+
+Replicas wake each other by PostgreSQL, and again by NATS.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import aiohttp
 import asyncpg
-import orjson
 import pytest
 
 from notifyx_common.contracts.store.feed import FEED
-from support.patience import PATIENCE
-from support.store import StoreClient, running_store, store_settings, user
-
-ANN, BOB = user("ann"), user("bob")
+from support.feed_reader import ANN, BOB, FeedReader, batch, new_topic
+from support.store import StoreClient, running_store, store_settings
 
 
-class FeedReader:
-    """A gateway's end of the feed that checks what it gets."""
-
-    def __init__(self, socket: aiohttp.ClientWebSocketResponse[bool]) -> None:
-        self.socket = socket
-        self.cursors: dict[str, int] = {}
-        self.seqs: dict[str, list[int]] = {}
-        self.events: list[dict[str, Any]] = []
-
-    async def watch(self, name: str, topic: str, after: int) -> None:
-        self.cursors[name] = after
-        self.seqs.setdefault(name, [])
-        await self.socket.send_json({"op": "watch", "topics": {name: {"id": topic, "after": after}}})
-
-    async def until(self, condition: Callable[[], bool], deadline: float = PATIENCE) -> None:
-        async with asyncio.timeout(deadline):
-            while not condition():
-                message = await self.socket.receive()
-                assert message.type is aiohttp.WSMsgType.TEXT, message
-                head, *lines = message.data.split("\n")
-                event = orjson.loads(head)
-                if event["type"] != "rows":
-                    self.events.append(event)
-                    continue
-                name = event["topic"]
-                assert event["from"] == self.cursors[name] + 1, "contiguous"
-                assert event["count"] == len(lines)
-                seqs = [orjson.loads(line)["seq"] for line in lines]
-                assert all(event["from"] <= seq <= event["to"] for seq in seqs)
-                self.cursors[name] = event["to"]
-                self.seqs[name] += seqs
-
-    def reached(self, name: str, seq: int) -> Callable[[], bool]:
-        return lambda: self.cursors[name] >= seq
-
-    def received(self, **event: Any) -> Callable[[], bool]:
-        return lambda: any(event.items() <= one.items() for one in self.events)
-
-
-async def new_topic(store: StoreClient, name: str = "news") -> str:
-    return str((await store.ok("POST", "/topics", ANN, {"name": name}))["id"])
-
-
-def batch(count: int, topic: str = "news", **more: Any) -> list[dict[str, Any]]:
-    return [{"topic": topic, "title": "x", **more} for _ in range(count)]
-
-
-async def test_rows_come_in_order_from_both_replicas_and_resume_after_a_break(database: str) -> None:
-    async with running_store(store_settings(database)) as one, running_store(store_settings(database)) as two:
+async def test_rows_come_in_order_from_both_replicas_and_resume_after_a_break(
+    database: str, bus: dict[str, Any]
+) -> None:
+    settings = store_settings(database, **bus)
+    async with running_store(settings) as one, running_store(settings) as two:
         topic = await new_topic(one)
         await one.publish(ANN, *batch(3))
         async with one.feed() as socket:

@@ -87,6 +87,14 @@ def test_a_caching_server_that_is_away_costs_nobody_anything_and_is_said() -> No
         assert problem.sentence.startswith("memcached 10.0.0.1:11211 does not answer: everything works")
 
 
+def test_stores_without_their_bus_are_named_and_work() -> None:
+    reason = "NATS at nats://nats:4222 does not answer."
+    stores = [NodeState("store-1", "ready", degraded={"bus": reason}), NodeState("store-2", "ready")]
+    (problem,) = find_problems({**WELL, "store": stores}, [])
+    assert (problem.key, problem.severity, problem.because) == ("bus", "warning", reason)
+    assert problem.sentence.startswith("The bus of store-1 is away: deliveries take up to a second longer")
+
+
 REFUSED = "The database does not accept connections."
 NO_DATABASE = {"database": REFUSED}
 SMTP = "SMTP server mail.example:25: connection refused."

@@ -342,6 +342,10 @@ ADVICE = {
     "memcached": (
         "Check that memcached runs at the address in NOTIFYX_MEMCACHED of the gateways (in the chart: memcached)."
     ),
+    "bus": (
+        "Check that NATS runs at the address in NOTIFYX_BUS_URL of the stores, and that its user, password, token and "
+        "authorities are right (in the chart: bus.nats)."
+    ),
     "service:": (
         "Check that its nodes run and can be reached, that they register where the gateway looks for them "
         "(NOTIFYX_REGISTRY_URLS, or EndpointSlices in a cluster), and that both have the same internal tokens. Their "

@@ -18,6 +18,7 @@ of nodes differ.
 from notifyx_common.database.clock import MEASURE_INTERVAL, DatabaseClock
 from notifyx_common.database.config import CONNECTION, PRIMARY_ONLY, DatabaseConfig
 from notifyx_common.database.database import Database
+from notifyx_common.database.held import Announce
 from notifyx_common.database.loss import DRIVER_ERRORS, as_unavailable, lost_as_unavailable, unavailable_when_lost
 from notifyx_common.database.migrations import (
     APPLIED_TABLE,
@@ -38,6 +39,7 @@ __all__ = [
     "NOT_CONNECTED",
     "PRIMARY_ONLY",
     "RESTORE_MARKER",
+    "Announce",
     "Database",
     "DatabaseClock",
     "DatabaseConfig",

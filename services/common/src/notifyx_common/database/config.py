@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from notifyx_common.database.held import Announce
 from notifyx_common.settings import SettingsError
 
 CONNECTION = "default"
@@ -41,6 +42,8 @@ class DatabaseConfig:
 
     ``prepared`` are statements that each connection prepares when it is made, because they run while locks are held:
     between preparing and running a statement, a transaction waits for its process and no short timeout applies.
+
+    ``announce`` gets what transactions hold until they are committed (:mod:`.held`).
     """
 
     url: SecretStr
@@ -61,6 +64,7 @@ class DatabaseConfig:
     migrate_deadline: float = 300.0
     server_settings: Mapping[str, str] = field(default_factory=dict)
     prepared: tuple[str, ...] = ()
+    announce: Announce | None = None
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.url.get_secret_value())
@@ -114,6 +118,7 @@ def tortoise_config(config: DatabaseConfig, *, migrating: bool = False) -> dict[
         "server_settings": session_settings(config, migrating=migrating),
         "target_session_attrs": PRIMARY_ONLY,
         "prepared": () if migrating else config.prepared,
+        "announce": None if migrating else config.announce,
     }
     return {
         "connections": {CONNECTION: {"engine": _ENGINE, "credentials": credentials}},

@@ -14,8 +14,10 @@ from typing import Any
 import asyncpg
 from tortoise.backends.asyncpg.client import AsyncpgDBClient
 
+from notifyx_common.database.held import Announce, HoldingConnection
 
-class Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg is not typed
+
+class Connection(HoldingConnection):
     """A connection that is closed, not cancelled, where what is given up may be a commit.
 
     With synchronous replication a commit waits until a standby has it. PostgreSQL answers a request to cancel that by
@@ -103,8 +105,10 @@ class Client(AsyncpgDBClient):
         """Create and connect the pool. Tortoise calls this once, and closes the pool."""
         dsn, acquire_timeout = kwargs.pop("dsn"), kwargs.pop("acquire_timeout")
         prepared: tuple[str, ...] = kwargs.pop("prepared")
+        announce: Announce | None = kwargs.pop("announce")
 
-        async def prepare(connection: asyncpg.Connection) -> None:
+        async def prepare(connection: Connection) -> None:
+            connection.announce = announce
             for statement in prepared:
                 await connection.executemany(statement, [])  # only prepares it, in the cache of statements
 

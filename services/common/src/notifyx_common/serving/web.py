@@ -58,12 +58,21 @@ class Readiness:
 
     def __init__(self) -> None:
         self._checks: dict[str, ReadinessCheck] = {}
+        self._troubles: dict[str, Callable[[], str]] = {}
         self._faults: dict[str, str] = {}
         self._draining = False
 
     def add(self, name: str, check: ReadinessCheck) -> None:
         """Register a check under ``name``."""
         self._checks[name] = check
+
+    def add_degraded(self, name: str, trouble: Callable[[], str]) -> None:
+        """Report under ``name`` what ``trouble`` returns, unless it is empty: the node then works, but not as well."""
+        self._troubles[name] = trouble
+
+    def degraded(self) -> dict[str, str]:
+        """Return in what respects the node works less well than it should, each with the reason."""
+        return {name: sentence for name, trouble in self._troubles.items() if (sentence := trouble())}
 
     def follow(self, background: Background) -> None:
         """Answer 503 from the first fault of ``background`` on, also during a drain, and name each fault."""
@@ -120,7 +129,10 @@ def create_app(
     @app.get("/readyz")
     async def readyz() -> Response:
         failed = await readiness.failures()
-        return json_response({"status": "not ready" if failed else "ok", "failed": failed}, 503 if failed else 200)
+        answer: dict[str, Any] = {"status": "not ready" if failed else "ok", "failed": failed}
+        if degraded := readiness.degraded():
+            answer["degraded"] = degraded
+        return json_response(answer, 503 if failed else 200)
 
     return app
 

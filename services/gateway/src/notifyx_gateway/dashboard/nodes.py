@@ -20,13 +20,15 @@ State = Literal["ready", "not ready", "no answer"]
 class NodeState:
     """The state of one node of a service.
 
-    ``failed`` are the checks of its readiness that fail, each with its reason. Of a mailer, ``mail_problem`` is why it
-    cannot use its mail server, ``mail_problem_since`` since when, and ``mail_sent`` when it sent an email last.
+    ``failed`` are the checks of its readiness that fail, each with its reason, and ``degraded`` what it works without.
+    Of a mailer, ``mail_problem`` is why it cannot use its mail server, ``mail_problem_since`` since when, and
+    ``mail_sent`` when it sent an email last.
     """
 
     instance: str
     state: State
     failed: Mapping[str, str] = field(default_factory=dict)
+    degraded: Mapping[str, str] = field(default_factory=dict)
     mail_problem: str = ""
     mail_problem_since: datetime | None = None
     mail_sent: datetime | None = None

@@ -76,7 +76,7 @@ def find_problems(
     the problems in that time: what those explain is none of its own after their end.
     """
     mail = _mail_server(services.get("mailer", ()))
-    causes = [*_databases(services), *_missing_services(services), *mail, *_caches(services)]
+    causes = [*_databases(services), *_missing_services(services), *mail, *_caches(services), *_bus(services)]
     symptoms = [*_nodes(services)]
     if recent:
         causes += [*_alarms(recent[-1]), *_ledger_problems(recent[-1]), *_addresses(recent[-1])]
@@ -168,6 +168,18 @@ def _caches(services: Mapping[str, Sequence[NodeState]]) -> list[Problem]:
         return []
     who = f"memcached {', '.join(away)} {'does' if len(away) == 1 else 'do'} not answer"
     return [_warning("memcached", f"{who}: everything works, with more work for auth and the store.")]
+
+
+def _bus(services: Mapping[str, Sequence[NodeState]]) -> list[Problem]:
+    """Return the trouble of stores with the bus on which they wake each other: they poll meanwhile."""
+    without = [node for node in services.get("store", ()) if "bus" in node.degraded]
+    if not without:
+        return []
+    who = ", ".join(node.instance for node in without)
+    sentence = (
+        f"The bus of {who} is away: deliveries take up to a second longer, and news of other devices half a minute."
+    )
+    return [Problem("bus", "warning", sentence, because=without[0].degraded["bus"])]
 
 
 def _nodes(services: Mapping[str, Sequence[NodeState]]) -> list[Problem]:

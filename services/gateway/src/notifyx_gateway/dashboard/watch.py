@@ -195,10 +195,10 @@ async def _probe(session: aiohttp.ClientSession, client: ServiceClient, endpoint
     """Return the node's state. Raises :class:`TimeoutError`."""
     try:
         async with session.get(f"{endpoint.url}/readyz", **client.call_options(endpoint)) as response:
-            failed = orjson.loads(await response.read()).get("failed", {})
+            answer = orjson.loads(await response.read())
+            degraded = _reasons(answer.get("degraded", {}))
             if response.status != 200:
-                reasons = {str(name): str(reason)[:MAX_REASON] for name, reason in failed.items()}
-                return NodeState(endpoint.instance, "not ready", reasons)
+                return NodeState(endpoint.instance, "not ready", _reasons(answer.get("failed", {})), degraded)
     except TimeoutError:
         raise
     except (aiohttp.ClientError, ValueError, AttributeError):
@@ -213,4 +213,8 @@ async def _probe(session: aiohttp.ClientSession, client: ServiceClient, endpoint
                 mail_problem_since=status.problem_since,
                 mail_sent=status.last_sent,
             )
-    return NodeState(endpoint.instance, "ready")
+    return NodeState(endpoint.instance, "ready", degraded=degraded)
+
+
+def _reasons(reasons: dict[str, str]) -> dict[str, str]:
+    return {str(name): str(reason)[:MAX_REASON] for name, reason in reasons.items()}

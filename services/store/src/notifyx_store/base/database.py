@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from notifyx_common.database import DatabaseConfig
+from notifyx_common.database import Announce, DatabaseConfig
 from notifyx_store.base.settings import StoreSettings
 
 APP = "store"
@@ -22,8 +22,10 @@ MAKE_MIGRATIONS: dict[str, Any] = {
 }
 
 
-def database_config(settings: StoreSettings, *, prepared: tuple[str, ...] = ()) -> DatabaseConfig:
-    """Return the configuration, with ``prepared`` statements on each connection.
+def database_config(
+    settings: StoreSettings, *, prepared: tuple[str, ...] = (), announce: Announce | None = None
+) -> DatabaseConfig:
+    """Return the configuration, with ``prepared`` statements on each connection, which ``announce`` what they commit.
 
     ``synchronous_commit`` is always on: what was accepted must be on disk.
     """
@@ -40,6 +42,7 @@ def database_config(settings: StoreSettings, *, prepared: tuple[str, ...] = ()) 
         idle_transaction_timeout=settings.idle_transaction_timeout,
         server_settings={"synchronous_commit": "on"},
         prepared=prepared,
+        announce=announce,
     )
 
 

@@ -7,10 +7,11 @@ from pathlib import Path
 from pydantic import ByteSize, Field, SecretStr
 
 from notifyx_store.base.background_settings import BackgroundSettings
+from notifyx_store.base.bus_settings import BusSettings
 
 
-class StoreSettings(BackgroundSettings):
-    """Settings of the store; those of background work are inherited. Times are in seconds."""
+class StoreSettings(BackgroundSettings, BusSettings):
+    """Settings of the store; those of background work and of the bus are inherited. Times are in seconds."""
 
     database_url: SecretStr
     """``postgresql://user:password@host:port/database``, the store's own database."""

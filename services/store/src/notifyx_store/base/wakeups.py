@@ -83,7 +83,7 @@ def direct_messages(pairs: Sequence[tuple[str, str]]) -> list[str]:
     return list(_split("m", [list(pair) for pair in pairs]))
 
 
-def parse(payload: str) -> Wakeup | None:
+def parse(payload: str | bytes) -> Wakeup | None:
     """Parse a payload; return ``None`` for one that Notifyx did not write."""
     try:
         data = orjson.loads(payload)

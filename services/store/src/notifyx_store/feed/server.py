@@ -102,7 +102,7 @@ class FeedServer:
             tasks.endless("feed reads", self._rounds(None, self._read, self._stale))
             tasks.endless("feed checks", self._rounds(self._limits.poll, self._poll_heads, self._check))
             tasks.endless("feed positions", self._rounds(None, self._send_positions, self._acked))
-            tasks.endless("feed listener", self._source.listen(self.wake, self._on_listening))
+            tasks.endless("feed listener", self._source.listen(self.wake, self._on_missed))
             try:
                 yield
             finally:
@@ -195,7 +195,7 @@ class FeedServer:
         if behind:
             self._stale.set()
 
-    def _on_listening(self) -> None:
+    def _on_missed(self) -> None:
         """Check everything again: wake-ups may have been missed."""
         self.listening.set()
         self._unchecked.update(self._core.topics)
@@ -299,7 +299,7 @@ class FeedServer:
             connection.put(messages.changed_frame(name, version))
 
     async def _recheck_users(self) -> None:
-        """After LISTEN was interrupted: send the watched users what may have changed."""
+        """After wake-ups may have been missed: send the watched users what may have changed."""
         users = list(self._users)
         for user in users:
             for connection in self._users.get(user, ()):

@@ -1,15 +1,14 @@
-"""What the feed reads and is woken by: the interface, and PostgreSQL behind it."""
+"""What the feed reads and is woken by: the interface, and the database and the bus behind it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 from uuid import UUID
 
+from notifyx_store.base.bus import OnMissed, OnWakeup, WakeupBus
 from notifyx_store.base.context import StoreContext
-from notifyx_store.base.wakeups import Wakeup
 from notifyx_store.feed import queries
-from notifyx_store.feed.listener import listen
 from notifyx_store.feed.queries import LogPage, ReaderPosition
 from notifyx_store.topics.permissions import SettingsVersion
 
@@ -33,16 +32,17 @@ class FeedSource(Protocol):
         """Return the positions of these (topic, user) pairs."""
         ...
 
-    async def listen(self, on_wakeup: Callable[[Wakeup], None], on_listening: Callable[[], None]) -> None:
-        """Listen until cancelled. ``on_listening`` is called each time that listening begins, also the first."""
+    async def listen(self, on_wakeup: OnWakeup, on_missed: OnMissed) -> None:
+        """Pass wake-ups on until cancelled; ``on_missed`` is called whenever some may have been missed."""
         ...
 
 
 class DatabaseSource:
     """The source of a running store."""
 
-    def __init__(self, context: StoreContext) -> None:
+    def __init__(self, context: StoreContext, bus: WakeupBus) -> None:
         self._context = context
+        self._bus = bus
 
     async def heads(self, topics: Sequence[UUID]) -> dict[UUID, tuple[int, SettingsVersion]]:
         async with self._context.pool.acquire() as connection:
@@ -60,5 +60,5 @@ class DatabaseSource:
         async with self._context.pool.acquire() as connection:
             return await queries.read_positions(connection, pairs)
 
-    async def listen(self, on_wakeup: Callable[[Wakeup], None], on_listening: Callable[[], None]) -> None:
-        await listen(self._context.settings.database_url, on_wakeup, on_listening)
+    async def listen(self, on_wakeup: OnWakeup, on_missed: OnMissed) -> None:
+        await self._bus.listen(on_wakeup, on_missed)

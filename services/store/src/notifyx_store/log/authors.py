@@ -16,7 +16,7 @@ import asyncpg
 from notifyx_common.contracts.call import MAX_PAGE_BYTES
 from notifyx_common.contracts.store.threads import DELETED_NAME
 from notifyx_common.errors import InvalidRequest
-from notifyx_store.base import wakeups
+from notifyx_store.base import bus, wakeups
 from notifyx_store.base.locking import quick_transaction
 
 WINDOW = 5_000
@@ -114,5 +114,5 @@ async def remove_author(
             await connection.execute(_LOCK_TOPICS, places[0])
             changed = await connection.fetch(_REWRITE, *places, author, DELETED_AUTHOR, now)
             payloads = [payload for row in changed for payload in wakeups.topic_changed(row["name"])]
-            await connection.execute(wakeups.NOTIFY, payloads)
+            await bus.send(connection, payloads)
     return Place(rows[-1]["topic_id"], rows[-1]["seq"]) if rows else None

@@ -26,8 +26,10 @@ from notifyx_common.contracts.store.batches import ItemError
 from notifyx_common.contracts.store.log import PublishBatch, PublishItem
 from notifyx_common.errors import DeadlineExceeded, Unavailable
 from notifyx_store.base.batches import ReadBatch, read_batch
+from notifyx_store.base.bus import held
 from notifyx_store.base.context import StoreContext
 from notifyx_store.base.metrics import StoreMetrics
+from notifyx_store.base.wakeups import new_rows
 from notifyx_store.log import inbox_room
 from notifyx_store.log.direct import WRITE_DIRECT, direct_rows, direct_wakeups
 from notifyx_store.log.full_accounts import FullAccounts
@@ -99,6 +101,7 @@ class Publisher:
         self._origin = origin
         self._alarms = alarms
         self._full = full
+        self._announce = context.database.config.announce
         self._known = KnownTopics()
 
     async def publish(self, data: Any, *, repeated: bool = False) -> bytes:
@@ -170,7 +173,9 @@ class Publisher:
         if len(plan.seqs) < len(batch.items):
             return None
         results = orjson.dumps(plan.results).decode()
-        values = rows_of(plan, batch.batch_id, results, now, self._origin)
+        announce = self._announce
+        payloads = self._wakeups(plan)
+        values = rows_of(plan, batch.batch_id, results, now, payloads if announce is None else [])
         previous = [run.first - 1 for run in plan.runs]
         states = [run.topic.state for run in plan.runs]
         try:
@@ -178,12 +183,16 @@ class Publisher:
         except BaseException as error:
             # It may have been committed.
             self._known.distrust(heads.topics)
+            if announce is not None:
+                announce(payloads, False)
             if _loses_answer(error):
                 raise DeadlineExceeded(_UNKNOWN) from error
             raise
         if not written:
             self._known.distrust(heads.topics)
             return None
+        if announce is not None:
+            announce(payloads, True)
         return self._committed(plan, results, now, started)
 
     async def _transaction(
@@ -210,10 +219,12 @@ class Publisher:
                 plan = assign_seqs(len(batch.items), candidates, rejected, used, room, now, full=self._full.ids)
                 results = orjson.dumps(plan.results).decode()
                 if plan.runs or repeated:
-                    await connection.fetch(WRITE, *rows_of(plan, batch.batch_id, results, now, self._origin))
+                    payloads = held(connection, self._wakeups(plan))
+                    await connection.fetch(WRITE, *rows_of(plan, batch.batch_id, results, now, payloads))
                     if direct := direct_rows(plan):
                         columns = map(list, zip(*direct, strict=True))
-                        await connection.fetch(WRITE_DIRECT, *columns, now, direct_wakeups(direct))
+                        payloads = held(connection, direct_wakeups(direct))
+                        await connection.fetch(WRITE_DIRECT, *columns, now, payloads)
                     commits = True
         except Exception as error:
             if commits and _loses_answer(error):
@@ -222,6 +233,9 @@ class Publisher:
         self._metrics.inbox_full.inc(plan.inbox_full)
         self._metrics.account_storage_full.inc(plan.account_full)
         return self._committed(plan, results, now, started)
+
+    def _wakeups(self, plan: PublishPlan) -> list[str]:
+        return new_rows([(run.topic.id, run.last) for run in plan.runs], self._origin)
 
     def _committed(self, plan: PublishPlan, results: str, now: datetime, started: float) -> bytes:
         """Offer what was committed to the feed, and count it; return the answer."""

@@ -68,13 +68,15 @@ FROM unchanged
 """Writes a plan, with the last seqs and states of its topics as they are known; returns whether it was written."""
 
 
-def rows_of(plan: PublishPlan, batch_id: str, results: str, now: datetime, origin: str) -> list[Any]:
-    """Return the values of :data:`WRITE`, which are the first ones of :data:`WRITE_AT_ONCE`."""
-    heads = [(run.topic.id, run.last) for run in plan.runs]
+def rows_of(plan: PublishPlan, batch_id: str, results: str, now: datetime, payloads: list[str]) -> list[Any]:
+    """Return the values of :data:`WRITE`, which are the first ones of :data:`WRITE_AT_ONCE`.
+
+    ``payloads`` are the wake-ups that the statement sends.
+    """
     keys = plan.keys
     return [
-        [topic for topic, _ in heads],
-        [last for _, last in heads],
+        [run.topic.id for run in plan.runs],
+        [run.last for run in plan.runs],
         plan.topic_ids,
         plan.seqs,
         plan.payloads,
@@ -89,5 +91,5 @@ def rows_of(plan: PublishPlan, batch_id: str, results: str, now: datetime, origi
         [result for _, _, _, result in keys],
         batch_id,
         results,
-        wakeups.new_rows(heads, origin),
+        payloads,
     ]

@@ -18,7 +18,7 @@ from pydantic import SecretStr
 
 from notifyx_common.contracts.store.subscriptions import EmailedTopic
 from notifyx_common.errors import InvalidRequest
-from notifyx_store.base import wakeups
+from notifyx_store.base import bus, wakeups
 from notifyx_store.mail.link_signer import SIGNATURE, keys, link_signer
 
 _PURPOSE = b"notifyx one-click unsubscribe v2"
@@ -100,7 +100,7 @@ async def switch_off(
     if not rows:
         return None
     user: str = rows[0]["user_id"]
-    await connection.execute(wakeups.NOTIFY, wakeups.subscriptions_changed([user]))
+    await bus.send(connection, wakeups.subscriptions_changed([user]))
     return user
 
 

@@ -16,7 +16,7 @@ from uuid import UUID
 
 import asyncpg
 
-from notifyx_store.base import wakeups
+from notifyx_store.base import bus, wakeups
 from notifyx_store.base.database import affected
 from notifyx_store.base.locking import lock_topics, quick_transaction, try_lock_retention
 from notifyx_store.topics.gaps import COUNT_FLOOR
@@ -165,7 +165,7 @@ async def remove_batch(
             return RemovedBatch()
         await connection.execute(_LOCK_SUBSCRIPTIONS, topic, seqs[-1])
         if affected(await connection.execute(_COUNT_EXPIRED, topic, seqs)):
-            await connection.execute(wakeups.NOTIFY, wakeups.expired([topic]))
+            await bus.send(connection, wakeups.expired([topic]))
         await connection.execute(_DELETE_ACK_EXCEPTIONS, topic, seqs)
         await connection.execute(_REMOVE, topic, seqs)
         if prefix:

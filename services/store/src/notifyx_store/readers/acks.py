@@ -20,7 +20,7 @@ from notifyx_common.contracts.store.acks import AckBatch, AckItem
 from notifyx_common.contracts.store.batches import ItemError
 from notifyx_common.errors import InvalidRequest, NotifyxError
 from notifyx_common.principal import Principal
-from notifyx_store.base import wakeups
+from notifyx_store.base import bus, wakeups
 from notifyx_store.base.batches import read_batch
 from notifyx_store.base.context import StoreContext
 from notifyx_store.base.errors import topic_not_found
@@ -239,7 +239,7 @@ async def _transaction(
         states = await connection.fetch(ACK_QUERY, *_columns(current))
         changed = [by_id[state["id"]] for state in states if state["acked"] or state["told_more"]]
         if changed:
-            await connection.execute(wakeups.NOTIFY, wakeups.acknowledged(changed))
+            await bus.send(connection, wakeups.acknowledged(changed))
     return {by_id[state["id"]]: state for state in states}
 
 

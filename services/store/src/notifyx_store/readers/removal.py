@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncpg
 
 from notifyx_common.contracts.store.people import RemovedPiece, RemoveUser
-from notifyx_store.base import wakeups
+from notifyx_store.base import bus, wakeups
 from notifyx_store.base.context import StoreContext
 from notifyx_store.base.locking import LOCK_SHARED
 from notifyx_store.log.authors import Place, remove_author
@@ -108,5 +108,5 @@ async def _end_subscriptions(connection: asyncpg.Connection, user: str) -> bool:
         await connection.execute(LOCK_SHARED, topics)  # nothing is added to the outbox meanwhile
         for statement in (_EMAILS, _EXCEPTIONS, _END):
             await connection.execute(statement, ids)
-        await connection.execute(wakeups.NOTIFY, wakeups.subscriptions_changed([user]))
+        await bus.send(connection, wakeups.subscriptions_changed([user]))
     return True

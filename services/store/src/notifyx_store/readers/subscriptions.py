@@ -17,7 +17,7 @@ import orjson
 from notifyx_common.contracts.store.subscriptions import Subscriber, Subscribers, Subscription
 from notifyx_common.errors import Conflict, Forbidden, NotFound
 from notifyx_common.principal import Principal
-from notifyx_store.base import wakeups
+from notifyx_store.base import bus, wakeups
 from notifyx_store.base.errors import TooManySubscriptions
 from notifyx_store.base.locking import LOCK_SHARED
 from notifyx_store.log.unread import EXPIRED, UNREAD, UNREAD_IN_LOG
@@ -111,7 +111,7 @@ async def subscribe(
                 if not changed:
                     continue  # begun elsewhere at this instant (or the topic is gone): look again
             if changed:
-                await connection.execute(wakeups.NOTIFY, wakeups.subscriptions_changed([principal.id]))
+                await bus.send(connection, wakeups.subscriptions_changed([principal.id]))
         row = await connection.fetchrow(_ONE, topic.id, principal.id)
         if row is not None:
             return _subscription(row)
@@ -132,7 +132,7 @@ async def unsubscribe(connection: asyncpg.Connection, principal: Principal, name
         current = await connection.fetchrow(_LOCK, topic.id, principal.id)
         if current is not None and current["lasting"]:
             await _end(connection, [current["id"]], now)
-            await connection.execute(wakeups.NOTIFY, wakeups.subscriptions_changed([principal.id]))
+            await bus.send(connection, wakeups.subscriptions_changed([principal.id]))
             return
     check_read(principal, topic)
 

@@ -20,7 +20,7 @@ from notifyx_common.contracts.store.topics import NewTopic, TopicPatch
 from notifyx_common.database import CONNECTION
 from notifyx_common.errors import Conflict, Forbidden, InvalidRequest
 from notifyx_common.principal import Principal
-from notifyx_store.base import wakeups
+from notifyx_store.base import bus, wakeups
 from notifyx_store.base.errors import (
     ClaimedByOtherResource,
     TooManyTopics,
@@ -290,7 +290,8 @@ async def _mark_deleted(client: BaseDBAsyncClient, topic: Topic, now: datetime) 
 
 
 async def _notify(client: BaseDBAsyncClient, payloads: list[str]) -> None:
-    await client.execute_query(wakeups.NOTIFY, [payloads])
+    async with client.acquire_connection() as connection:
+        await bus.send(connection, payloads)
 
 
 async def _lock_topic(client: BaseDBAsyncClient, name: str, *, exclusive: bool = False) -> Topic:

@@ -18,7 +18,7 @@ import asyncpg
 from notifyx_common.contracts.store.acks import AckResult, Unack
 from notifyx_common.errors import Conflict, InvalidRequest
 from notifyx_common.principal import Principal
-from notifyx_store.base import wakeups
+from notifyx_store.base import bus, wakeups
 from notifyx_store.base.locking import LOCK_SHARED
 from notifyx_store.log.unread import EXPIRED, UNREAD
 from notifyx_store.topics.permissions import TopicRow, check_read
@@ -105,7 +105,7 @@ async def unacknowledge(
                 )
             await connection.execute(_WRITE, *parameters, cursor, count, kept)
             revision += 1
-            await connection.execute(wakeups.NOTIFY, wakeups.acknowledged([(topic.id, principal.id)]))
+            await bus.send(connection, wakeups.acknowledged([(topic.id, principal.id)]))
     result = AckResult(
         topic=topic.name,
         acked_up_to=cursor,

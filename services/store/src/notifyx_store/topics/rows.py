@@ -8,7 +8,7 @@ from datetime import datetime
 import asyncpg
 
 from notifyx_common.principal import Principal
-from notifyx_store.base import wakeups
+from notifyx_store.base import bus, wakeups
 from notifyx_store.base.errors import topic_not_found
 from notifyx_store.topics.permissions import TopicRow, grants_of
 from notifyx_topics.names import INBOX_PREFIX, inbox_topic
@@ -132,7 +132,7 @@ async def create_inboxes(connection: asyncpg.Connection, names: Iterable[str], n
     """Create the missing inbox topics, each with its owner's subscription. Do not call within a transaction."""
     rows = await connection.fetch(_MAKE_INBOXES, sorted(set(names)), now)
     if rows:
-        await connection.execute(wakeups.NOTIFY, wakeups.subscriptions_changed([row["user_id"] for row in rows]))
+        await bus.send(connection, wakeups.subscriptions_changed([row["user_id"] for row in rows]))
 
 
 async def read_or_create(

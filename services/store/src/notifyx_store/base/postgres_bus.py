@@ -1,19 +1,21 @@
-"""PostgreSQL's LISTEN on a connection of its own: receives wake-ups, and reports when wake-ups may have been missed."""
+"""Wake-ups by PostgreSQL: NOTIFY in the transactions, and LISTEN on a connection of its own."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import asyncpg
 from pydantic import SecretStr
 
+from notifyx_common.background import Background
 from notifyx_common.backoff import Backoff
 from notifyx_common.database import NOT_CONNECTED, PRIMARY_ONLY
 from notifyx_common.logs import get_logger
 from notifyx_store.base import wakeups
+from notifyx_store.base.bus import OnMissed, OnWakeup
 
 log = get_logger(__name__)
 
@@ -24,8 +26,27 @@ PING_INTERVAL = 5.0
 _RETRIES = Backoff(0.05, 2.0)
 
 
-async def listen(url: SecretStr, on_wakeup: Callable[[wakeups.Wakeup], None], on_listening: Callable[[], None]) -> None:
-    """Listen until cancelled. ``on_listening`` is called each time that listening begins, also the first."""
+class PostgresBus:
+    """The bus that needs nothing but the database, whose transactions send their wake-ups themselves."""
+
+    announce = None
+    trouble = ""
+    """That listening fails is the database's own trouble."""
+
+    def __init__(self, url: SecretStr) -> None:
+        self._url = url
+
+    @contextlib.asynccontextmanager
+    async def running(self, background: Background) -> AsyncIterator[None]:
+        """Do nothing: what listens connects by itself."""
+        yield
+
+    async def listen(self, on_wakeup: OnWakeup, on_missed: OnMissed) -> None:
+        """Listen until cancelled. ``on_missed`` is called each time that listening begins, also the first."""
+        await _listen(self._url, on_wakeup, on_missed)
+
+
+async def _listen(url: SecretStr, on_wakeup: OnWakeup, on_missed: OnMissed) -> None:
     failures = 0
     while True:
         try:
@@ -37,7 +58,7 @@ async def listen(url: SecretStr, on_wakeup: Callable[[wakeups.Wakeup], None], on
                     server_settings={"application_name": "notifyx-feed"},
                 )
             try:
-                await _session(connection, on_wakeup, on_listening)
+                await _session(connection, on_wakeup, on_missed)
             finally:
                 connection.terminate()
         except NOT_CONNECTED as error:
@@ -51,9 +72,7 @@ class _ListenLost(OSError):
     """A connection that was listening has ended."""
 
 
-async def _session(
-    connection: asyncpg.Connection, on_wakeup: Callable[[wakeups.Wakeup], None], on_listening: Callable[[], None]
-) -> None:
+async def _session(connection: asyncpg.Connection, on_wakeup: OnWakeup, on_missed: OnMissed) -> None:
     lost = asyncio.Event()
 
     def notified(_connection: Any, _pid: int, _channel: str, payload: str) -> None:
@@ -66,7 +85,7 @@ async def _session(
     connection.add_termination_listener(terminated)
     await connection.add_listener(wakeups.CHANNEL, notified)
     log.info("listen_started")
-    on_listening()
+    on_missed()
     while not lost.is_set():
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(PING_INTERVAL):
