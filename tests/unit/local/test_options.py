@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from notifyx_local.options import InvalidOption, UpOptions, check_ports, parse_smtp
+from notifyx_local.options import InvalidOption, UpOptions, check_bus, check_ports, parse_smtp
 from notifyx_local.welcome import WebClientState, welcome
 
 
@@ -51,6 +51,20 @@ def test_a_wrong_smtp_url_is_one_sentence_without_the_password(url: str) -> None
     with pytest.raises(InvalidOption, match="--smtp takes") as caught:
         parse_smtp(url, "a@b")
     assert url not in caught.value.reason
+
+
+@pytest.mark.parametrize("bus", ["", "nats", "nats://nats:4222", "tls://a:4222,tls://b:4222"])
+def test_a_bus(bus: str) -> None:
+    check_bus(bus)
+
+
+@pytest.mark.parametrize(
+    "bus", ["redis", "nats:4222", "http://nats", "nats://", "nats://ann:secret@nats", "nats://a,b"]
+)
+def test_a_wrong_bus_is_one_sentence_without_the_password(bus: str) -> None:
+    with pytest.raises(InvalidOption, match="--bus takes nats") as caught:
+        check_bus(bus)
+    assert "secret" not in caught.value.reason
 
 
 def test_the_welcome_names_what_runs_and_no_secret() -> None:

@@ -8,18 +8,19 @@ from pathlib import Path
 from notifyx_local.credentials import Secrets
 from notifyx_local.options import Smtp, UpOptions
 from notifyx_local.processes import ProcessSpec
-from notifyx_local.stack import DataFolders, service_specs
+from notifyx_local.stack import DataFolders, nats_spec, service_specs
 
 SECRETS = Secrets()
 
 
-def specs(options: UpOptions, own_ports: tuple[int, ...] = ()) -> dict[str, ProcessSpec]:
+def specs(options: UpOptions, own_ports: tuple[int, ...] = (), bus: str = "") -> dict[str, ProcessSpec]:
     made = service_specs(
         DataFolders(Path("/d")),
         options,
         SECRETS,
         databases={"auth": "postgresql://a", "store": "postgresql://s"},
         memcached="",
+        bus=bus,
         smtp=Smtp("127.0.0.1", 2525, "none"),
         own_ports=own_ports,
     )
@@ -46,3 +47,14 @@ def test_several_gateways_share_the_ports_and_every_service_registers_with_each(
     registries = {spec.environment["NOTIFYX_REGISTRY_URLS"] for spec in made.values()}
     assert registries == {json.dumps(["http://127.0.0.1:25001", "http://127.0.0.1:25002"])}
     assert all("NOTIFYX_OWN_PORT" not in spec.environment for name, spec in made.items() if "gateway" not in name)
+
+
+def test_only_stores_know_the_bus() -> None:
+    made = specs(UpOptions(Path("/d"), None, stores=2), bus="nats://127.0.0.1:4222")
+    known = {name for name, spec in made.items() if spec.environment.get("NOTIFYX_BUS_URL") == "nats://127.0.0.1:4222"}
+    assert known == {"store-1", "store-2"}
+
+
+def test_nats_is_for_this_machine_alone() -> None:
+    spec = nats_spec(DataFolders(Path("/d")), "/bin/nats-server", 4222)
+    assert spec.command == ("/bin/nats-server", "-a", "127.0.0.1", "-p", "4222")

@@ -38,6 +38,12 @@ def up(
             help="host:port of memcached; 'none' for none. Default: one is started if the program is installed."
         ),
     ] = "",
+    bus: Annotated[
+        str,
+        typer.Option(
+            help="What wakes stores: 'nats' starts a NATS server, nats://host:port uses yours. Default: PostgreSQL."
+        ),
+    ] = "",
     prometheus: Annotated[
         str, typer.Option(help="Base URL of a Prometheus that scrapes this platform, for the dashboard's history.")
     ] = "",
@@ -75,6 +81,7 @@ def up(
         auths=auths,
         postgres=postgres,
         memcached=memcached,
+        bus=bus,
         prometheus=prometheus,
         smtp=smtp,
         sender=sender,

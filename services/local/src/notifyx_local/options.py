@@ -50,6 +50,7 @@ class UpOptions:
     auths: int = 1
     postgres: str = ""
     memcached: str = ""
+    bus: str = ""
     prometheus: str = ""
     smtp: str = ""
     sender: str = "Notifyx <notifyx@localhost>"
@@ -99,6 +100,15 @@ def check_memcached(address: str) -> None:
     """Raise :class:`InvalidOption` unless ``address`` is a list of ``host:port``, ``none`` or empty."""
     if address not in ("", "none") and not _ADDRESSES.fullmatch(address):
         raise InvalidOption("--memcached takes host:port, several separated by commas, or none.")
+
+
+def check_bus(bus: str) -> None:
+    """Raise :class:`InvalidOption` unless ``bus`` is empty, ``nats``, or the URLs of servers without credentials."""
+    urls = [urlsplit(part) for part in bus.split(",")]
+    if bus not in ("", "nats") and not all(
+        url.scheme in ("nats", "tls") and url.hostname and "@" not in url.netloc for url in urls
+    ):
+        raise InvalidOption("--bus takes nats, to start a server, or nats://host:port of one that needs no password.")
 
 
 def check_prometheus(url: str) -> None:

@@ -81,6 +81,17 @@ def memcached_spec(folders: DataFolders, program: str, port: int) -> ProcessSpec
     )
 
 
+def nats_spec(folders: DataFolders, program: str, port: int) -> ProcessSpec:
+    """Return a NATS server on a private port, which stores nothing."""
+    return ProcessSpec(
+        name="nats",
+        command=(program, "-a", "127.0.0.1", "-p", str(port)),
+        environment=_inherited_environment(),
+        log=folders.logs / "nats.log",
+        stop_rank=2,
+    )
+
+
 def mailbox_spec(folders: DataFolders, options: UpOptions) -> ProcessSpec:
     """Return the local SMTP server, whose mail is shown on a page."""
     arguments = (
@@ -105,6 +116,7 @@ def service_specs(
     *,
     databases: Mapping[str, str],
     memcached: str,
+    bus: str,
     smtp: Smtp,
     own_ports: Sequence[int] = (),
     topic_files: Mapping[str, str] | None = None,
@@ -138,6 +150,7 @@ def service_specs(
             options.stores,
             {
                 "NOTIFYX_DATABASE_URL": databases["store"],
+                "NOTIFYX_BUS_URL": bus,
                 "NOTIFYX_STORAGE_PATH": str(folders.data),
                 "NOTIFYX_UNSUBSCRIBE_SECRET": secrets.unsubscribe_secret,
                 "NOTIFYX_MAIL_DOMAIN": parseaddr(smtp.sender)[1].rpartition("@")[2] or "localhost",

