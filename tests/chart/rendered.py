@@ -68,6 +68,14 @@ VARIANTS: dict[str, dict[str, Any]] = {
             "servers": ["cache-1:11211", "cache-2:11222", "cache-3:11211"],
             "tls": {"enabled": True, "existingCaSecret": "memcached-ca"},
         },
+        "bus": {
+            "kind": "nats",
+            "nats": {
+                "url": "tls://nats-1:4222,tls://nats-2:4223,tls://nats-3:4222",
+                "existingSecret": "nats-login",
+                "existingCaSecret": "nats-ca",
+            },
+        },
         "smtp": {
             "host": "smtp.example.com",
             "tls": "tls",
@@ -108,7 +116,18 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "prober": {"seconds": 0},
         "prometheus": {"url": "https://prometheus.example.com"},
     },
-    "own authority": {"internalTls": {"enabled": True}},
+    "own authority": {
+        "internalTls": {"enabled": True},
+        "bus": {
+            "kind": "nats",
+            "nats": {
+                "url": "nats://nats.nats:4222",
+                "subject": "notify.test",
+                "existingSecret": "nats-token",
+                "login": "token",
+            },
+        },
+    },
 }
 
 

@@ -104,7 +104,7 @@ def test_what_leaves_the_release(renderings: dict[str, Rendering]) -> None:
         "mailer": api | {465},
         "operator": api | {9091},
         "auth": {53, 6432},
-        "store": {53, 6432},
+        "store": {53, 6432, 4222, 4223},
         "backup": {53, 6432, 9000},
     }
     assert outside("minimal") == {}

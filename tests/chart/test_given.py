@@ -200,16 +200,18 @@ def test_authorities_reach_who_verifies_by_them() -> None:
         "prometheus": {"url": "https://prometheus.example.com", "existingCaSecret": "prometheus-ca"},
         "smtp": {"host": "smtp.example.com", "existingCaSecret": "smtp-ca"},
         "memcached": {"servers": ["cache:11211"], "tls": {"enabled": True, "existingCaSecret": "memcached-ca"}},
+        "bus": {"kind": "nats", "nats": {"url": "tls://nats:4222", "existingCaSecret": "bus-ca"}},
         "backup": {"enabled": True, "s3": {"bucket": "backups"}, "serviceAccountName": "may-write"},
     }
     pods = render(values).pods
     files = {"database": "PGSSLROOTCERT"}
-    files |= {what: f"NOTIFYX_{what.upper()}_CA_FILE" for what in ("prometheus", "smtp", "memcached")}
+    files |= {what: f"NOTIFYX_{what.upper()}_CA_FILE" for what in ("prometheus", "smtp", "memcached", "bus")}
     trusting = {
         "database": {"auth", "store", "backup"},
         "prometheus": {"gateway", "operator"},
         "smtp": {"mailer"},
         "memcached": {"gateway"},
+        "bus": {"store"},
     }
     for what, variable in files.items():
         assert {part for part, pod in pods.items() if variable in pod.env} == trusting[what]

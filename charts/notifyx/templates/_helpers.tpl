@@ -190,6 +190,30 @@ gateway-auth gateway-store gateway-mailer gateway-gateway mailer-mailer operator
 {{- end }}
 {{- end -}}
 
+{{/* How stores wake each other: nothing where PostgreSQL does it. */}}
+{{- define "notifyx.busEnv" -}}
+{{- if eq .Values.bus.kind "nats" -}}
+{{- $nats := .Values.bus.nats -}}
+- {name: NOTIFYX_BUS_URL, value: {{ $nats.url | quote }}}
+- {name: NOTIFYX_BUS_SUBJECT, value: {{ $nats.subject | default (printf "notifyx.%s.%s" .Release.Namespace (include "notifyx.fullname" .)) | quote }}}
+{{- if and $nats.existingSecret (eq $nats.login "token") }}
+- {name: NOTIFYX_BUS_TOKEN_FILE, value: /etc/notifyx/bus-login/token}
+{{- else if $nats.existingSecret }}
+- name: NOTIFYX_BUS_USERNAME
+  valueFrom: {secretKeyRef: {name: {{ $nats.existingSecret }}, key: username}}
+- {name: NOTIFYX_BUS_PASSWORD_FILE, value: /etc/notifyx/bus-login/password}
+{{- end }}
+{{- if $nats.existingCaSecret }}
+- {name: NOTIFYX_BUS_CA_FILE, value: /etc/notifyx/bus/ca.crt}
+{{- end }}
+{{- end -}}
+{{- end -}}
+
+{{/* Secret that proves stores to NATS; empty where nothing does. */}}
+{{- define "notifyx.busLogin" -}}
+{{- if eq .Values.bus.kind "nats" }}{{ .Values.bus.nats.existingSecret }}{{ end -}}
+{{- end -}}
+
 {{/* "yes" where a database is on the built-in server. */}}
 {{- define "notifyx.postgres" -}}
 {{- $both := and .Values.database.auth.existingSecret .Values.database.store.existingSecret -}}
@@ -370,6 +394,17 @@ lifecycle:
     - {protocol: TCP, port: 11211}
   to:
     {{- include "notifyx.peers" (dict "root" . "parts" (list "memcached")) | nindent 4 }}
+{{- end -}}
+{{- end -}}
+
+{{- define "notifyx.busEgress" -}}
+{{- if eq .Values.bus.kind "nats" -}}
+{{- $ports := list -}}
+{{- range splitList "," .Values.bus.nats.url }}{{ $ports = append $ports (regexFind "[0-9]+$" .) }}{{ end -}}
+- ports:
+    {{- range $ports | uniq }}
+    - {protocol: TCP, port: {{ . }}}
+    {{- end }}
 {{- end -}}
 {{- end -}}
 

@@ -147,6 +147,7 @@ envFrom:
 {{- if and $values.prometheus.existingCaSecret (has .part (list "gateway" "operator")) }}{{ $_ := set $found "prometheus" $values.prometheus.existingCaSecret }}{{ end -}}
 {{- if and (eq .part "mailer") $values.smtp.host $values.smtp.existingCaSecret }}{{ $_ := set $found "smtp" $values.smtp.existingCaSecret }}{{ end -}}
 {{- if and (eq .part "gateway") $values.memcached.tls.enabled $values.memcached.tls.existingCaSecret }}{{ $_ := set $found "memcached" $values.memcached.tls.existingCaSecret }}{{ end -}}
+{{- if and (eq .part "store") (eq $values.bus.kind "nats") $values.bus.nats.existingCaSecret }}{{ $_ := set $found "bus" $values.bus.nats.existingCaSecret }}{{ end -}}
 {{- toYaml $found -}}
 {{- end -}}
 
