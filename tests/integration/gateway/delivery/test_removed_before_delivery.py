@@ -38,7 +38,7 @@ async def test_a_live_client_and_one_that_resumes_are_told() -> None:
             memory.telling_positions.set()
             resumed = await joining
             assert resumed.state["missing"] == 3
-            await resumed.until(lambda channel: channel.received)
+            await resumed.until(lambda channel: bool(channel.received))
             assert [row["seq"] for row in resumed.received] == [5]
             assert [event for event, _ in resumed.events] == ["missing", "notification"]
             assert missing(resumed) == [{"missing": 1, "up_to": 4}]
