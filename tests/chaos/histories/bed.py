@@ -152,8 +152,19 @@ class Bed:
     async def take_out(self, protection: str) -> None:
         """Start all nodes again without a protection."""
         self.without.write_text(protection)
-        await asyncio.gather(*(self._end(name, signal.SIGKILL) for service in NODES for name in names(service)))
+        # The gateways first, which the others register with: without the protection they may do so only once.
+        for services in (("gateway",), tuple(service for service in NODES if service != "gateway")):
+            await asyncio.gather(*(self._end(name, signal.SIGKILL) for service in services for name in names(service)))
+            await eventually(self._listed)
         await self.healthy()
+
+    async def _listed(self) -> bool:
+        """Return whether each gateway answers which nodes it knows."""
+        with contextlib.suppress(aiohttp.ClientError, OSError, KeyError, ValueError):
+            for registry in self.registries:
+                await self._knows_all(registry)
+            return True
+        return False
 
     async def keep_logs(self, folder: Path) -> None:
         """Copy the logs of its processes to ``folder``."""
