@@ -28,12 +28,14 @@ Stacks = Counter[Stack]
 def read(folded: str) -> Stacks:
     """Return the stacks of ``folded``, a line each: frames with ``;`` between them, a space, the number of samples.
 
-    Lines of one function are the same frame. Raises :class:`ValueError` for a line without a number.
+    Lines of one function are the same frame. A line without a number is left out: a process that runs on while its
+    memory is read may give a file or a function any name.
     """
     found: Stacks = Counter()
     for line in folded.splitlines():
         frames, _, samples = line.rpartition(" ")
-        found[tuple(_frames(frames))] += int(samples)
+        if samples.isdecimal():
+            found[tuple(_frames(frames))] += int(samples)
     return found
 
 
