@@ -11,12 +11,10 @@ interface Props {
   count?: number | undefined;
   exact?: boolean;
   small?: boolean;
-  /** Has the focus when the dialog opens that it is in. */
-  first?: boolean;
 }
 
 /** One place to go to, with what is unread there. */
-export function Item({ href, children, icon, count = 0, exact = false, small = false, first = false }: Props) {
+export function Item({ href, children, icon, count = 0, exact = false, small = false }: Props) {
   const [location] = useLocation();
   const active = location === href || (!exact && location.startsWith(`${href}/`));
   return (
@@ -25,7 +23,6 @@ export function Item({ href, children, icon, count = 0, exact = false, small = f
       className={classes.item}
       aria-current={active ? "page" : undefined}
       data-small={small || undefined}
-      data-autofocus={first || undefined}
       data-unread={count > 0 || undefined}
     >
       {icon}

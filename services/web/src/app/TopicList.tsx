@@ -22,19 +22,22 @@ export function TopicList({ onGo, find }: { onGo: (() => void) | undefined; find
   const unread = useObservable(live.unread);
   const subscriptions = useQuery(subscriptionsQuery(api));
   const [wanted, setWanted] = useState("");
+  const [sought, setSought] = useState(false);
   const [folded, setFolded] = useLocalStorage({ key: "notifyx.folded", defaultValue: false });
   const field = useRef<HTMLInputElement>(null);
   const list = useRef<HTMLDivElement>(null);
   const topics = (subscriptions.data ?? []).map((one) => one.topic).filter((topic) => topic !== live.ownInbox);
-  const many = topics.length >= FILTERED_FROM;
-  const shown = listed(topics, unread, many ? wanted : "");
+  const filtered = find || sought || topics.length >= FILTERED_FROM;
+  const shown = listed(topics, unread, filtered ? wanted : "");
   useHotkeys(
     [
       [
         "mod+K",
         () => {
           setFolded(false);
-          requestAnimationFrame(() => (field.current ?? list.current?.querySelector("a"))?.focus());
+          // A field, however few there are: what is typed is a name, and no key of the page.
+          setSought(true);
+          requestAnimationFrame(() => field.current?.focus());
         },
       ],
     ],
@@ -87,7 +90,7 @@ export function TopicList({ onGo, find }: { onGo: (() => void) | undefined; find
       </div>
       {/* biome-ignore lint/a11y/noStaticElementInteractions: arrows move between the field and the links in it */}
       <div hidden={folded && !find} onKeyDown={onKey}>
-        {many && (
+        {filtered && (
           <input
             ref={field}
             data-autofocus={find || undefined}
@@ -98,19 +101,14 @@ export function TopicList({ onGo, find }: { onGo: (() => void) | undefined; find
             value={wanted}
             onChange={(event) => setWanted(event.currentTarget.value)}
             onKeyDown={onFieldKey}
+            onBlur={() => setSought(wanted !== "")}
           />
         )}
         {/* biome-ignore lint/a11y/useKeyWithClickEvents: the links in it are what keys act on */}
         {/* biome-ignore lint/a11y/noStaticElementInteractions: the same */}
         <div ref={list} onClick={onGo}>
-          {shown.map((topic, index) => (
-            <Item
-              key={topic}
-              href={`/topics/${topic}`}
-              count={countOf(unread, topic)}
-              small
-              first={find && !many && index === 0}
-            >
+          {shown.map((topic) => (
+            <Item key={topic} href={`/topics/${topic}`} count={countOf(unread, topic)} small>
               {topic}
             </Item>
           ))}

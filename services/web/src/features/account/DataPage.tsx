@@ -49,7 +49,7 @@ export default function DataPage() {
         <h2>Delete the account</h2>
         <p className={classes.hint}>
           Your sessions, API keys, webhooks, subscriptions and inbox go with it, for ever. What you published in topics
-          that stay remains there, without your name.
+          that stay remains there, without your name after some minutes.
         </p>
         <div>
           <Button size="xs" color="red" variant="light" onClick={open}>

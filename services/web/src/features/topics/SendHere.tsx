@@ -158,7 +158,7 @@ function TheirSecret({ kind, value, onChange }: { kind: string; value: string; o
   return (
     <TextInput
       label="Their signing secret"
-      description={`Only where ${labelOf(kind)} gave you one`}
+      description="Only where the sender gave you one"
       placeholder="whsec_…"
       autoComplete="off"
       value={value}
