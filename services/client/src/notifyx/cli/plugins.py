@@ -7,16 +7,14 @@ the platform's packages are slow to import, and publishing a line needs none of 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from functools import cached_property, partial
+from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
+from notifyx.cli import entry_points
 from notifyx.cli.commands import COMMANDS, Addition, Command
-
-if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
 
 GROUP = "notifyx.commands"
 EXPECTED = {
@@ -40,7 +38,9 @@ class PluggableGroup(TyperGroup):
             return Command(cmd_name, own.summary, own.load)
         expected, entry = EXPECTED.get(cmd_name), self._found.get(cmd_name)
         if entry is not None:
-            return Command(cmd_name, expected.summary if expected else f"Part of {entry.value}.", entry.load)
+            return Command(
+                cmd_name, expected.summary if expected else f"Part of {entry}.", partial(entry_points.load, entry)
+            )
         if expected is None:
             return None
         absent = _absent(cmd_name, expected.package)
@@ -55,11 +55,9 @@ class PluggableGroup(TyperGroup):
         write(self.get_usage(ctx), self.help or "", options, commands)
 
     @cached_property
-    def _found(self) -> Mapping[str, EntryPoint]:
-        # Imported late: it is slow to load, and reads a file of every installed package.
-        from importlib.metadata import entry_points  # noqa: PLC0415
-
-        return {entry.name: entry for entry in entry_points(group=GROUP)}
+    def _found(self) -> Mapping[str, str]:
+        # Only when it is needed: a file of every installed package is read.
+        return entry_points.find(GROUP)
 
 
 def _absent(name: str, package: str) -> Any:
