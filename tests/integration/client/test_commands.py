@@ -278,6 +278,11 @@ async def test_publishing(shell: Shell, tmp_path: Path) -> None:
     file.write_text("from a file")
     assert (await shell.json("publish", "cli.pub", "--file", str(file)))["seq"] == 3
     assert (await shell.json("publish", "cli.pub", "--title", "title alone"))["seq"] == 4
+    await shell.run("topics", "create", "cli.body")
+    for who, topic in ((("publish", "cli.body"), "cli.body"), (("send", "me"), "user:me")):
+        for more in (("--title", "T"), ("--data", '{"n":1}'), ("--file", "-", "--title", "T")):
+            await shell.run(*who, *more, stdin="beside it\n")
+        assert [one["body"] for one in (await shell.json("history", topic))["items"]] == ["beside it\n"] * 3
 
     lines = "".join(f"line {n}\n" for n in range(450))
     done = await shell.run("publish", "cli.pub", "--lines", "--key", "run", stdin=lines)

@@ -14,13 +14,13 @@ from notifyx.cli.lines import publish_lines
 from notifyx.cli.options import DEFAULT_URL, Format, Output, PriorityChoice, Url
 from notifyx.cli.output import Writer
 from notifyx.cli.session import client, run
+from notifyx.cli.texts import STDIN, is_piped, read_text
 from notifyx.publishing import Message, new_key
 
-MAX_TEXT_BYTES = 1 << 20
-"""Maximum text of one notification from a file or standard input, in bytes; the server's own limit is lower."""
-
-Text = Annotated[str | None, typer.Argument(help="The text; - or nothing: standard input.", show_default=False)]
-File = Annotated[Path | None, typer.Option("--file", "-f", help="Read the text from this file.")]
+Text = Annotated[
+    str | None, typer.Argument(help="The text; - or nothing: standard input; '': no text.", show_default=False)
+]
+File = Annotated[Path | None, typer.Option("--file", "-f", help="Read the text from this file; - is standard input.")]
 Title = Annotated[str, typer.Option(help="The title.")]
 Priority = Annotated[PriorityChoice, typer.Option(help="How urgent it is.")]
 Data = Annotated[str, typer.Option(help="A JSON object for programs.")]
@@ -49,13 +49,14 @@ def publish(
         if lines:
             if text not in (None, "-"):
                 raise UsageProblem("With --lines the text comes from standard input or --file.")
-            if file is None and sys.stdin.isatty():
+            source = None if file == STDIN else file
+            if source is None and not is_piped(sys.stdin):
                 raise UsageProblem("Give --file, or lines on standard input.")
             template = Message(topic, "", title, parsed, priority.value, key=key)
             async with client(url) as notifyx:
-                await publish_lines(notifyx, template, file, writer)
+                await publish_lines(notifyx, template, source, writer)
             return
-        body = _text(text, file, needed=not title and parsed is None)
+        body = read_text(text, file, needed=not title and parsed is None)
         async with client(url) as notifyx:
             done = await notifyx.publish(
                 topic, body, title=title, data=parsed, priority=priority.value, key=key or new_key()
@@ -80,7 +81,7 @@ def send(
 
     async def work(writer: Writer) -> None:
         parsed = _data(data)
-        body = _text(text, file, needed=not title and parsed is None)
+        body = read_text(text, file, needed=not title and parsed is None)
         async with client(url) as notifyx:
             done = await notifyx.send(
                 who, body, title=title, data=parsed, priority=priority.value, key=key or new_key()
@@ -88,32 +89,6 @@ def send(
         writer.result(done, f"Sent to {who}.")
 
     run(output, work)
-
-
-def _text(text: str | None, file: Path | None, *, needed: bool) -> str:
-    """Return the body; it is read from standard input if there is no other content."""
-    if text is not None and file is not None:
-        raise UsageProblem("Give the text or --file, not both.")
-    if file is not None:
-        try:
-            with file.open("rb") as opened:
-                return _decoded(opened.read(MAX_TEXT_BYTES + 1), str(file))
-        except OSError as error:
-            raise UsageProblem(f"{file} cannot be read: {error.strerror or error}.") from None
-    if text == "-" or (text is None and needed):
-        if sys.stdin.isatty() and text is None:
-            raise UsageProblem("Give a text, a title, data, or --file.")
-        return _decoded(sys.stdin.buffer.read(MAX_TEXT_BYTES + 1), "standard input")
-    return text or ""
-
-
-def _decoded(raw: bytes, place: str) -> str:
-    if len(raw) > MAX_TEXT_BYTES:
-        raise UsageProblem(f"What {place} holds is too long for one notification; did you mean --lines?")
-    try:
-        return raw.decode()
-    except UnicodeDecodeError:
-        raise UsageProblem(f"What {place} holds is not in UTF-8.") from None
 
 
 def _data(text: str) -> dict[str, Any] | None:
