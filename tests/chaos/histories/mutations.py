@@ -182,7 +182,7 @@ MUTATIONS: Sequence[Mutation] = (
     ),
     Mutation(
         "database-clock", "stored times are those of PostgreSQL's clock, not of a node's",
-        ("clock",), "store", 0, [("notifyx_common.database.clock:DatabaseClock.now", _by_own_clock)],
+        ("clock",), "store", 5, [("notifyx_common.database.clock:DatabaseClock.now", _by_own_clock)],
     ),
     Mutation(
         "refresh-grace", "a refresh whose answer was lost can be repeated",
@@ -190,7 +190,7 @@ MUTATIONS: Sequence[Mutation] = (
     ),
     Mutation(
         "renewal", "a node renews its registration after a failure",
-        ("cut", "stall"), "registry", 0,
+        ("cut", "stall"), "registry", 1,
         [("notifyx_common.calls.registration:Registration._renew_forever", _once)],
     ),
 )  # fmt: skip
