@@ -13,7 +13,7 @@ from typing import get_args
 import pytest
 
 from chaos.histories.mutations import BY_NAME
-from chaos.histories.plan import SECONDS, SECONDS_ON_A_CLUSTER, Standbys, usual_seconds
+from chaos.histories.plan import SECONDS, SECONDS_ON_A_CLUSTER, Bus, Standbys, usual_seconds
 from chaos.histories.runner import Options, run
 from chaos.histories.targets import FaultKind
 
@@ -40,6 +40,9 @@ def main() -> int:
         "--standbys", choices=get_args(Standbys), default="none",
         help="of its PostgreSQL, which then can fail over (default: %(default)s)",
     )  # fmt: skip
+    parser.add_argument(
+        "--bus", choices=get_args(Bus), default="postgres", help="what wakes its stores (default: %(default)s)"
+    )
     parser.add_argument("--older", type=Path, help="upgrade from this checkout, which has its .venv, in each history")
     parser.add_argument("--replay", type=Path, help="run the plan in this file")
     parser.add_argument("--check", type=Path, help="check the history in this file, and run nothing")
@@ -53,8 +56,9 @@ def main() -> int:
     without = arguments["without"] or []
     arguments["without"] = tuple(BY_NAME if "all" in without else without)
     arguments["seed"] = arguments["seed"] or ("1" if without else str(int(time.time())))
-    if arguments["cluster"] and (without or arguments["older"] or arguments["standbys"] != "none"):
-        parser.error("--without, --older and --standbys are for a platform on this machine, not for one on a --cluster")
+    of_machine = without or arguments["older"] or arguments["standbys"] != "none" or arguments["bus"] != "postgres"
+    if arguments["cluster"] and of_machine:
+        parser.error("--without, --older, --standbys and --bus are for a platform on this machine, not for a --cluster")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # the platform ends with the run
     try:
         return asyncio.run(run(Options(**arguments)))

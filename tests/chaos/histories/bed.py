@@ -23,7 +23,7 @@ from chaos.histories.clocked import set_clock
 from chaos.histories.disk import MIN_FREE, full, keep_small, small_disk
 from chaos.histories.links import Link
 from chaos.histories.node_links import NODES, NodeLinks, names
-from chaos.histories.plan import PAUSES, FaultPlan, Standbys
+from chaos.histories.plan import PAUSES, Bus, FaultPlan, Standbys
 from chaos.histories.replicas import Replicas
 from chaos.histories.sink import Sink, running_sink
 from chaos.histories.targets import Targets, of_machine
@@ -31,6 +31,7 @@ from chaos.histories.wiring import Wiring
 from notifyx_common.contracts.registry import LIST_LEASES
 from notifyx_local.postgres import USER
 from support.memcached import Memcached, running_memcached
+from support.nats import NatsServer, running_nats
 from support.patience import PATIENCE
 from support.platform import Platform, eventually, hung, ledger, running_platform
 from support.run_folder import run_folder
@@ -59,7 +60,7 @@ HEALTH_ANSWER = 5.0
 """Seconds in which a service that is well answers."""
 
 RESTART_AFTER = 1.0
-"""Seconds until a killed memcached, which nobody supervises, is started again."""
+"""Seconds until a killed memcached or NATS, which nobody supervises, is started again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,8 @@ class Bed:
     """The file that names the protection which nodes are started without."""
     replicas: Replicas | None
     """Its PostgreSQL, where that has standbys."""
+    nats: NatsServer | None
+    """Its bus of wake-ups, where that is NATS."""
 
     run = ""
     settle = SETTLE
@@ -109,6 +112,8 @@ class Bed:
         """What faults it can have."""
         processes = {service: tuple(names(service)) for service in NODES}
         processes |= {"postgres": ("postgres",), "memcached": ("memcached",)}
+        if self.nats is not None:
+            processes["nats"] = ("nats",)
         return of_machine(
             processes,
             sorted(self.links),
@@ -173,10 +178,10 @@ class Bed:
             shutil.copy(log, folder / f"{log.parent.name}.log")
 
     async def _end(self, name: str, number: signal.Signals) -> None:
-        if name == "memcached":
-            await asyncio.to_thread(self.memcached.kill)
+        if (server := self._unsupervised(name)) is not None:
+            await asyncio.to_thread(server.kill)
             await asyncio.sleep(RESTART_AFTER)
-            await asyncio.to_thread(self.memcached.start)
+            await asyncio.to_thread(server.start)
             return
         if name == "postgres" and self.replicas is not None:
             await self.replicas.restart()
@@ -199,13 +204,16 @@ class Bed:
 
     def _pid(self, name: str) -> int:
         """Return the process called ``name``. Raises :class:`KeyError` where there is none now."""
-        if name == "memcached":
-            if (running := self.memcached.process) is None:
+        if (server := self._unsupervised(name)) is not None:
+            if (running := server.process) is None:
                 raise KeyError(name)
             return running.pid
         if name == "postgres" and self.replicas is not None:
             return self.replicas.pid
         return self.platform.pid(name)
+
+    def _unsupervised(self, name: str) -> Memcached | NatsServer | None:
+        return {"memcached": self.memcached, "nats": self.nats}.get(name)
 
     async def healthy(self) -> None:
         """Wait until all services run and answer, and each gateway knows all nodes. Raises :class:`TimeoutError`."""
@@ -241,18 +249,21 @@ class Bed:
 
 
 @contextlib.asynccontextmanager
-async def running_bed(seed: str, older: Path | None = None, *, standbys: Standbys = "none") -> AsyncIterator[Bed]:
+async def running_bed(
+    seed: str, older: Path | None = None, *, standbys: Standbys = "none", bus: Bus = "postgres"
+) -> AsyncIterator[Bed]:
     """Run a platform; ``seed`` is that of what links do at random. Raises :class:`AssertionError` if that fails.
 
     ``older``: a checkout whose programs it begins with, until a service restarts in order. ``standbys``: those of its
-    PostgreSQL.
+    PostgreSQL. ``bus``: what wakes its stores.
     """
     async with contextlib.AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bed-", dir=run_folder())))
         folder.chmod(0o755)
         sink, smtp = await stack.enter_async_context(running_sink())
         memcached = stack.enter_context(running_memcached())
-        wires = NodeLinks(folder, seed)
+        nats = stack.enter_context(running_nats(folder)) if bus == "nats" else None
+        wires = NodeLinks(folder, seed, bus=nats.port if nats is not None else 0)
         memcached_port = await wires.add(stack, "memcached", "127.0.0.1", memcached.port)
         smtp_port = await wires.add(stack, "smtp", "127.0.0.1", smtp)
         without = folder / "without"
@@ -272,13 +283,13 @@ async def running_bed(seed: str, older: Path | None = None, *, standbys: Standby
         wiring_file = folder / "wiring.json"
         wiring_file.write_text(wiring.model_dump_json())
         counts = [f"--{service}s={count}" for service, count in NODES.items()]
-        replicas, external = None, []
+        replicas, external = None, [f"--bus={nats.url if nats is not None else ''}"]
         if standbys != "none":
             replicas = Replicas(
                 Link("service", Random()), wires.link("replication"), synchronous=standbys == "synchronous"
             )
             await stack.enter_async_context(replicas.running(folder / "servers"))
-            external = [f"--postgres={replicas.url}"]
+            external.append(f"--postgres={replicas.url}")
             (folder / "data").mkdir()
         disk = replicas is None and stack.enter_context(small_disk(folder / "data"))
         running = running_platform(
@@ -312,5 +323,6 @@ async def running_bed(seed: str, older: Path | None = None, *, standbys: Standby
             programs=programs,
             without=without,
             replicas=replicas,
+            nats=nats,
             registries=tuple(f"http://127.0.0.1:{own}{LIST_LEASES.path}" for own in wires.upstreams().registries),
         )

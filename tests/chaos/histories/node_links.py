@@ -20,13 +20,14 @@ def names(service: str) -> list[str]:
 
 
 class NodeLinks:
-    """Makes the links of a platform."""
+    """Makes the links of a platform. ``bus`` is the port of its NATS; 0: it has none."""
 
-    def __init__(self, folder: Path, seed: str) -> None:
+    def __init__(self, folder: Path, seed: str, *, bus: int = 0) -> None:
         self.links: dict[str, Link] = {}
         self.clocks: dict[str, Path] = {}
         self._folder = folder
         self._seed = seed
+        self._bus = bus
 
     def link(self, name: str) -> Link:
         """Return the link called ``name``, a new one if there is none."""
@@ -55,6 +56,8 @@ class NodeLinks:
                 database = await stack.enter_async_context(
                     self.link(f"{name}-postgres").port("127.0.0.1", 0, self._postgres)
                 )
+            with_bus = service == "store" and self._bus
+            bus = await self.add(stack, f"{name}-nats", "127.0.0.1", self._bus) if with_bus else 0
             registries = [
                 await stack.enter_async_context(
                     self.link(f"{name}-registry").port("127.0.0.1", 0, self._registry(place))
@@ -62,7 +65,7 @@ class NodeLinks:
                 for place in range(NODES["gateway"])
             ]
             wirings[name] = NodeWiring(
-                port=port, host=host, database=database, registries=tuple(registries), clock=str(clock)
+                port=port, host=host, database=database, bus=bus, registries=tuple(registries), clock=str(clock)
             )
         return wirings
 

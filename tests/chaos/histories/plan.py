@@ -11,6 +11,9 @@ from pydantic import Field
 from chaos.histories.events import EmailMode, Record, Via
 from chaos.histories.targets import SERVICES, FaultKind, Targets
 
+Bus = Literal["postgres", "nats"]
+"""What wakes the stores of a platform."""
+
 Standbys = Literal["none", "synchronous", "asynchronous"]
 """Standbys of a platform's PostgreSQL, and whether each commit waits for one of them."""
 

@@ -16,7 +16,7 @@ from chaos.histories.facts import Violation
 from chaos.histories.figures import Figures, figures_of
 from chaos.histories.history import Stage, running_stage
 from chaos.histories.mutations import BY_NAME
-from chaos.histories.plan import Plan, Standbys, draw, upgraded, usual_seconds
+from chaos.histories.plan import Bus, Plan, Standbys, draw, upgraded, usual_seconds
 from chaos.histories.report import Part, summary, write
 from chaos.histories.results import Results
 from chaos.histories.shrink import Shrinking
@@ -37,6 +37,7 @@ class Options:
     target: str
     without: tuple[str, ...]
     standbys: Standbys
+    bus: Bus
     older: Path | None
     replay: Path | None
     check: Path | None
@@ -56,6 +57,7 @@ class Options:
         parts += [f"--fault {fault}" for fault in self.faults]
         parts += [f"--target {self.target}"] * bool(self.target)
         parts += [f"--standbys {self.standbys}"] * (self.standbys != "none")
+        parts += [f"--bus {self.bus}"] * (self.bus != "postgres")
         return " ".join(parts)
 
 
@@ -119,7 +121,7 @@ class Runner:
 
 def _running_system(options: Options, standbys: Standbys) -> AbstractAsyncContextManager[System]:
     if not options.cluster:
-        return running_bed(options.seed, options.older, standbys=standbys)
+        return running_bed(options.seed, options.older, standbys=standbys, bus=options.bus)
     from chaos.histories.clustered.bed import running_cluster_bed  # noqa: PLC0415 - needs the packages of a cluster
 
     return running_cluster_bed()

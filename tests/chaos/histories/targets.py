@@ -24,6 +24,10 @@ POSTGRES = "postgres"
 """The target of what replaces the primary by a standby."""
 
 
+SHARED = (POSTGRES, "memcached", "nats")
+"""What the services share, where a platform has it."""
+
+
 class Targets(Record):
     """The faults that a platform can have: by kind, the names of what they can be done to."""
 
@@ -50,11 +54,11 @@ def of_machine(
 ) -> Targets:
     """Return what a platform on one machine offers.
 
-    ``processes``: by service, those of PostgreSQL and memcached among them; ``links``: between them; ``clocks``: of
-    nodes that have one of their own; ``disk``: it can be filled; ``standbys``: PostgreSQL can fail over.
+    ``processes``: by service, those of PostgreSQL, memcached and NATS among them; ``links``: between them;
+    ``clocks``: of nodes that have one of their own; ``disk``: it can be filled; ``standbys``: PostgreSQL can fail over.
     """
     nodes = tuple(name for service in SERVICES for name in processes.get(service, ()))
-    everything = nodes + tuple(name for service in (POSTGRES, "memcached") for name in processes.get(service, ()))
+    everything = nodes + tuple(name for service in SHARED for name in processes.get(service, ()))
     ways = tuple(links)
     return Targets(
         by_kind={

@@ -29,6 +29,7 @@ def main() -> None:
     parser.add_argument("--memcached", required=True)
     parser.add_argument("--smtp", required=True)
     parser.add_argument("--postgres", default="")
+    parser.add_argument("--bus", default="")
     arguments = vars(parser.parse_args())
     del arguments["command"]
     wiring = Wiring.model_validate_json(arguments.pop("wiring").read_bytes())

@@ -11,11 +11,12 @@ from chaos.histories.events import Record
 
 
 class NodeWiring(Record):
-    """A node's ports: its own (behind a link on ``host``), and those of its links to the database and registries."""
+    """A node's ports: its own (behind a link on ``host``), and those of its links to database, bus and registries."""
 
     port: int = 0
     host: str = ""
     database: int = 0
+    bus: int = 0
     registries: tuple[int, ...] = ()
     clock: str = ""
 
@@ -55,6 +56,8 @@ def wired(environment: Mapping[str, str], name: str, wiring: Wiring, registries:
         changed |= {"NOTIFYX_PORT": str(node.port), "NOTIFYX_ADVERTISE_HOST": node.host}
     if node.database and "NOTIFYX_DATABASE_URL" in changed:
         changed["NOTIFYX_DATABASE_URL"] = with_port(changed["NOTIFYX_DATABASE_URL"], node.database)
+    if node.bus:
+        changed["NOTIFYX_BUS_URL"] = with_port(changed["NOTIFYX_BUS_URL"], node.bus)
     if node.registries and "NOTIFYX_REGISTRY_URLS" in changed:
         urls = changed["NOTIFYX_REGISTRY_URLS"]
         for own, link in zip(registries, node.registries, strict=True):

@@ -23,3 +23,10 @@ def test_a_node_is_reached_and_reaches_others_through_its_links() -> None:
         "CHAOS_CLOCK": "/clock",
     }
     assert wired(environment, "mailbox", wiring, [1001, 1002]) == environment
+
+
+def test_a_store_reaches_the_bus_through_a_link_where_there_is_one() -> None:
+    node = NodeWiring(port=7, host="127.0.1.3", bus=11)
+    wiring = Wiring(nodes={"store-1": node}, variables={}, upstreams="")
+    wires = wired({"NOTIFYX_BUS_URL": "nats://127.0.0.1:4222"}, "store-1", wiring, [])
+    assert wires["NOTIFYX_BUS_URL"] == "nats://127.0.0.1:11"

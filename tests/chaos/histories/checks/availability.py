@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from chaos.histories.events import FaultSpan, Publish
 from chaos.histories.facts import NEVER, Facts, Violation
 
-BESIDE = ("memcached", "auth", "mailer", "smtp", "operator")
+BESIDE = ("memcached", "nats", "auth", "mailer", "smtp", "operator")
 """Services that a publish does not wait for, whatever is done to them or on their links."""
 
 
@@ -30,7 +30,7 @@ def publishes_go_on(facts: Facts) -> Iterator[Violation]:
 
 def _is_beside(span: FaultSpan) -> bool:
     """Return whether a publish needs nothing of what the fault was done to."""
-    if span.fault == "clock" or span.target.endswith("-registry"):
+    if span.fault == "clock" or span.target.endswith(("-registry", "-nats")):
         return True
     # A store that stops in order finishes what it has, and the other one takes over.
     in_order = span.fault in ("drain", "rolling") and span.target.startswith("store")
