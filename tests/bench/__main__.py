@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.case import Case
-from bench.cases import CASES, QUICK, stored
+from bench.cases import CASES, QUICK, USUAL, stored
 from bench.errors import CannotMeasure, NoPeer
 from bench.profiling.profiler import Profiler, profiler
 from bench.profiling.table import of_case
@@ -35,7 +35,7 @@ def main() -> int:
         parser.error("--stored takes 10,000 to 10,000,000")
     if arguments.profile and (arguments.before or arguments.write):
         parser.error("--profile slows what it samples: its figures are neither compared nor written")
-    names = arguments.case or (QUICK if arguments.quick else CASES)
+    names = arguments.case or (QUICK if arguments.quick else USUAL)
     rounds = 1 if arguments.quick else arguments.rounds
     cases = [stored(arguments.stored) if arguments.stored and name == "grow-stored" else CASES[name] for name in names]
     peers = not arguments.no_peers and not arguments.profile

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bench.case import ONE_CORE, Case
 from bench.figures import Figure
+from bench.kinds.buses import Buses
 from bench.kinds.connections import Connections, Resume
 from bench.kinds.fairness import Fairness, How
 from bench.kinds.growth import MoreConnections, MoreNodes, MoreStored, MoreTopics, MoreUnread
@@ -250,6 +251,22 @@ GROWTH = (
 )  # fmt: skip
 
 
+def buses(stores: int, gateways: int) -> Case:
+    """Return the case of both buses with so many nodes."""
+    names = {"postgres": "PostgreSQL", "nats": "NATS"}
+    figures = [Figure("ratio", "publishes a second over NATS, to those over PostgreSQL", "higher", 2)]
+    for bus, name in names.items():
+        figures.append(Figure(f"{bus}.per_second", f"publishes a second over {name}", "higher"))
+        figures.append(Figure(f"{bus}.cpu", f"processor time of all servers a publish over {name}, us", "lower"))
+        figures.append(Figure(f"{bus}.p50_ms", f"p50 of a delivery over {name}, ms", "lower", 1))
+        figures.append(Figure(f"{bus}.p99_ms", "p99, ms", "lower", 1))
+    title = f"{stores} store{'s' * (stores > 1)} and {gateways} gateway{'s' * (gateways > 1)}, woken by each bus"
+    return Case(f"bus-{stores}-{gateways}", title, Buses(stores, gateways), tuple(figures), seconds=45)
+
+
+BUSES = tuple(buses(stores, gateways) for stores in (1, 3) for gateways in (1, 2, 4))
+
+
 def fairness(by: How) -> Case:
     """Return the case of a flood over ``by``."""
     way_names = {"socket": "socket", "rest": "REST"}
@@ -322,7 +339,11 @@ MAIL_FLOOD = Case(
 
 FAIRNESS = (fairness("socket"), fairness("rest"), hung_store(2), hung_store(1), _slow_count(), MAIL_FLOOD)
 
-CASES = {case.name: case for case in (*PUBLISH, *REST, *DELIVERY, *CONNECTIONS, *START, LEAST, *GROWTH, *FAIRNESS)}
+ALL = (*PUBLISH, *REST, *DELIVERY, *CONNECTIONS, *START, LEAST, *GROWTH, *BUSES, *FAIRNESS)
+CASES = {case.name: case for case in ALL}
+
+USUAL = tuple(case.name for case in ALL if case not in BUSES)
+"""What is measured unless cases are named: most platforms have no NATS."""
 
 QUICK = (
     "publish", "one-socket", "socket-idle", "rest-publish", "rest-accounts", "rest-batch", "rest-idle", "history",
