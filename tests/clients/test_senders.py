@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
@@ -17,7 +18,7 @@ HOST = "notifyx.example.com"
 
 @pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")  # Apprise imports it
 @pytest.mark.parametrize("schema", ["jsons", "forms"])
-async def test_apprise_sends_by_the_address_of_its_page(platform: Platform, schema: str) -> None:
+async def test_apprise_sends_by_the_address_of_its_page(platform: Platform, schema: str, tmp_path: Path) -> None:
     apprise = installed("apprise")
     topic = f"backups-{schema}"
     documented = f"jsons://{HOST}/api/v1/topics/backups/hooks/apprise/nfh_…"
@@ -32,5 +33,10 @@ async def test_apprise_sends_by_the_address_of_its_page(platform: Platform, sche
         assert sender.add(address)
         failure = apprise.NotifyType.FAILURE
         assert await asyncio.to_thread(sender.notify, title="Backup", body="disk full", notify_type=failure)
-        (told,) = (await ada.call("GET", f"/topics/{topic}/notifications"))["items"]
+        disk = tmp_path / "größe.png"
+        disk.write_bytes(b"\x89PNG\r\n\r\n")
+        assert await asyncio.to_thread(sender.notify, title="Disk", body="as drawn", attach=str(disk))
+        told, drawn = (await ada.call("GET", f"/topics/{topic}/notifications"))["items"]
     assert (told["title"], told["body"], told["priority"]) == ("Backup", "disk full", "high")
+    assert (drawn["title"], drawn["body"]) == ("Disk", "as drawn")
+    assert drawn["data"]["attachments_left_out"] == [disk.name]

@@ -6732,6 +6732,7 @@ export interface operations {
             content: {
                 "application/json": unknown;
                 "application/x-www-form-urlencoded": Record<string, never>;
+                "multipart/form-data": Record<string, never>;
             };
         };
         responses: {
@@ -6865,6 +6866,7 @@ export interface operations {
             content: {
                 "application/json": unknown;
                 "application/x-www-form-urlencoded": Record<string, never>;
+                "multipart/form-data": Record<string, never>;
             };
         };
         responses: {

@@ -292,8 +292,9 @@ def test_a_foreign_body_is_refused_with_a_sentence_by_every_kind() -> None:
     for media, body in (("application/json", b"{"), (FORM, b"payload=%7B"), (FORM, b"{'a'")):
         with pytest.raises(InvalidRequest):
             read_hook(kind_of("github"), media, body, Delivery(None))
-    with pytest.raises(UnsupportedMediaType):
-        read_hook(kind_of("github"), "application/xml", b"<a/>", Delivery(None))
+    for name, holder in (("github", "the field 'payload'"), ("apprise", "the fields 'title' and 'message'")):
+        with pytest.raises(UnsupportedMediaType, match=f"{name} as application/json, or as .* with {holder}"):
+            read_hook(kind_of(name), "application/xml", b"<a/>", Delivery(None))
 
 
 FORM = "application/x-www-form-urlencoded"
@@ -316,6 +317,55 @@ def test_what_tools_add_or_cut_loses_no_webhook(media: str, body: bytes, ends: s
     (told,) = read_hook(kind_of("apprise"), media, body, Delivery(None))
     assert isinstance(told, KeyedNotification)
     assert (told.title, told.body, told.priority) == ("Backup \\", f"é & a=b {ends}", "high")
+
+
+MULTIPART = "multipart/form-data; boundary=b-1"
+FIELDS = (
+    b'\r\n--b-1\r\ncontent-disposition: form-data; name="%b"\r\n\r\n%b' % pair
+    for pair in ((b"version", b"1.0"), (b"title", b"Backup"), (b"message", "é\r\n--b".encode()), (b"type", b"failure"))
+)
+SENT = b"a preamble" + b"".join(FIELDS)
+FILE = (
+    b'\r\n--b-1\r\nContent-Type: image/png\r\nContent-Disposition: form-data; name="file01"; filename="%b"'
+    b"\r\n\r\n\x89PNG\r\n\r\n"
+)
+END = b"\r\n--b-1--\r\n"
+
+
+def test_a_message_with_attachments_is_told_without_them_at_either_address() -> None:
+    body = SENT + FILE % b"disk.png" + FILE % 'größe \\"a.log'.encode() + END
+    for (told,) in (
+        read_hook(kind_of("apprise"), MULTIPART, body, Delivery(None)),
+        read_publish_request({}, MULTIPART, body).parts,
+    ):
+        assert isinstance(told, KeyedNotification)
+        assert (told.title, told.priority) == ("Backup", "high")
+        assert told.body == "é\n--b"
+        assert told.data == {"type": "failure", "attachments_left_out": ["disk.png", 'größe "a.log']}
+    (first,) = read_publish_request({}, MULTIPART, SENT.partition(b"version")[0] + b'body"\r\n\r\nx' + END).parts
+    assert isinstance(first, KeyedNotification)
+    assert first.body == "x"
+    with pytest.raises(UnsupportedMediaType):  # a file that no notification would name
+        read_publish_request({}, MULTIPART, SENT.partition(b"version")[0] + b'body"\r\n\r\nx' + FILE % b"a" + END)
+
+
+@pytest.mark.parametrize(
+    ("media", "body", "why"),
+    [
+        ("multipart/form-data", SENT + END, "no boundary"),
+        (f"multipart/form-data; boundary={'b' * 71}", SENT + END, "no boundary"),
+        (MULTIPART, SENT, "its end is missing"),
+        (MULTIPART, b"", "its end is missing"),
+        (MULTIPART, SENT + FILE % b"x" * 97 + END, "more than 100 parts"),
+        (MULTIPART, SENT + FILE % (b"x" * 9000) + END, "too long"),
+        (MULTIPART, SENT + b"\r\n--b-1\r\n\r\nx" + END, "no name"),
+        (MULTIPART, SENT + b"\xff" + END, "not in UTF-8"),
+    ],
+)
+def test_a_multipart_form_that_is_none_is_refused_with_the_reason(media: str, body: bytes, why: str) -> None:
+    with pytest.raises(InvalidRequest, match=why) as refused:
+        read_hook(kind_of("apprise"), media, body, Delivery(None))
+    assert refused.value.code == "malformed_form"
 
 
 def test_only_half_of_a_pair_is_replaced() -> None:

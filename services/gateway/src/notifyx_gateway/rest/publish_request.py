@@ -19,8 +19,9 @@ from notifyx_common.errors import InvalidRequest, UnsupportedMediaType
 from notifyx_common.reading import parse_json, parse_model
 from notifyx_gateway.errors import InvalidEvent
 from notifyx_gateway.rest import cloudevents
-from notifyx_gateway.rest.hooks.forms import FORM, is_form, not_understood, read_form
+from notifyx_gateway.rest.hooks.forms import FORM, Form, is_form, not_understood, read_form
 from notifyx_gateway.rest.hooks.kinds import Kind, recognised
+from notifyx_gateway.rest.hooks.multipart import MULTIPART, read_multipart
 from notifyx_gateway.rest.hooks.publication import Delivery, Part
 from notifyx_gateway.rest.hooks.sent_json import is_json, read_sent_json
 from notifyx_gateway.sizes import DEFAULT_SIZES, Sizes
@@ -51,7 +52,7 @@ def read_publish_request(
 
     Raises :class:`InvalidRequest` and :class:`UnsupportedMediaType`.
     """
-    kind = content_type.partition(";")[0].strip().lower()
+    kind = media_type(content_type)
     key = checked_key(headers.get("idempotency-key"))
     if kind == cloudevents.STRUCTURED:
         return _of_event(cloudevents.from_structured(parse_json(body)), key, sizes)
@@ -65,7 +66,7 @@ def read_publish_request(
         return _of_event(cloudevents.from_binary(headers, content_type, body), key, sizes)
     if kind == "application/json":
         return _of_json(parse_json(body), key, sizes)
-    if kind == FORM and (found := _from_form(body, key, sizes)) is not None:
+    if kind in (FORM, MULTIPART) and (found := _from_form(content_type, body, key, sizes)) is not None:
         return found
     if kind in TEXT_TYPES:
         try:
@@ -81,15 +82,24 @@ def read_hook(kind: Kind, content_type: str, body: bytes, delivery: Delivery) ->
 
     Raises :class:`InvalidRequest` and :class:`UnsupportedMediaType`.
     """
-    media = content_type.partition(";")[0].strip().lower()
-    if media == FORM and not is_json(body):  # `curl -d` calls JSON a form, too
-        payload = read_form(body)
+    media = media_type(content_type)
+    if media == MULTIPART:
+        payload = read_multipart(content_type, body).value()
+    elif media == FORM and not is_json(body):  # `curl -d` calls JSON a form, too
+        payload = read_form(body).value()
     elif media in TEXT_TYPES or media == "application/json" or media.endswith("+json"):
         payload = read_sent_json(body)
     else:
-        raise UnsupportedMediaType("Send the webhook as application/json, or as a form with 'payload'.")
+        raise UnsupportedMediaType(
+            f"Send a webhook of the kind {kind.name} as application/json, or as {FORM} or {MULTIPART} with {kind.form}."
+        )
     digest = hashlib.sha256(body).hexdigest()
     return kind.read(dataclasses.replace(delivery, payload=payload, digest=digest))
+
+
+def media_type(content_type: str) -> str:
+    """Return a content type without its parameters, in lower case."""
+    return content_type.partition(";")[0].strip().lower()
 
 
 def checked_key(key: str | None) -> str | None:
@@ -112,8 +122,10 @@ def _of_json(value: Any, key: str | None, sizes: Sizes) -> PublishRequest:
     return PublishRequest(parts, "webhook", by_key=True)
 
 
-def _from_form(body: bytes, key: str | None, sizes: Sizes) -> PublishRequest | None:
+def _from_form(content_type: str, body: bytes, key: str | None, sizes: Sizes) -> PublishRequest | None:
     """Return what a form publishes, or what ``curl -d`` only calls one; ``None`` for a text."""
+    if media_type(content_type) == MULTIPART:
+        return _of_form(read_multipart(content_type, body), key, sizes)
     if is_form(body):
         return _of_form(read_form(body), key, sizes)
     meant = _json_meant(body)
@@ -132,7 +144,8 @@ def _json_meant(body: bytes) -> Any:
     return value if fields or recognised(value) is not None else None
 
 
-def _of_form(value: Any, key: str | None, sizes: Sizes) -> PublishRequest:
+def _of_form(form: Form, key: str | None, sizes: Sizes) -> PublishRequest:
+    value = form.value()
     if isinstance(value, dict) and recognised(value) is None and not set(value) <= set(NewNotification.model_fields):
         raise not_understood()
     return _of_json(value, key, sizes)

@@ -42,6 +42,7 @@ from notifyx_common.contracts.stream_tickets import TICKET_PATTERN, NewStreamTic
 from notifyx_gateway.rest.answers import ClientConfig, DescribedTopic, SignedUp
 from notifyx_gateway.rest.api import models
 from notifyx_gateway.rest.hooks.kinds import KINDS
+from notifyx_gateway.rest.hooks.multipart import MULTIPART
 from notifyx_gateway.rest.requests import Acks
 from notifyx_topics.names import MAX_NAME, NAME
 
@@ -143,7 +144,9 @@ _HOOK_ID = Parameter("hook_id", "path", _text("^[0-9a-f]{16}$", 16))
 _KIND = Parameter("kind", "path", {"type": "string", "enum": list(KINDS)}, "What sends the webhook.")
 _EACH = Parameter("each", "query", {"type": "string", "enum": ["alert", "group"], "default": "alert"},
                   "What of Alertmanager and Grafana becomes one notification.")  # fmt: skip
-_HOOK_BODY: dict[str, Schema] = {JSON: {"description": "What the sender posts."}, FORM: {"type": "object"}}
+_HOOK_BODY: dict[str, Schema] = {
+    JSON: {"description": "What the sender posts."}, FORM: {"type": "object"}, MULTIPART: {"type": "object"},
+}  # fmt: skip
 
 OPERATIONS: tuple[Operation, ...] = (
     Operation(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -20,6 +22,29 @@ _FORM = re.compile(_NAME + rb"=" + _VALUE + rb"\Z")
 _ENCODED = re.compile(_OCTET)
 
 
+@dataclass(frozen=True, slots=True)
+class Form:
+    """The fields of a form, and the names of the files that came with them."""
+
+    fields: Mapping[str, str]
+    files: Sequence[str] = ()
+
+    @property
+    def has_payload(self) -> bool:
+        """Whether one field holds all of it."""
+        return "payload" in self.fields
+
+    def value(self) -> Any:
+        """Return the JSON of the field ``payload``, else the fields. Raises :class:`InvalidRequest`.
+
+        Files are left out: ``attachments`` names them, as in the JSON of Apprise.
+        """
+        value: Any = read_sent_json(self.fields["payload"].encode()) if self.has_payload else dict(self.fields)
+        if not self.files or not isinstance(value, dict):
+            return value
+        return {**value, "attachments": [{"filename": name} for name in self.files]}
+
+
 def is_form(body: bytes) -> bool:
     """Return whether ``body`` is a form: an encoded one, or with a field that senders of webhooks use.
 
@@ -30,16 +55,13 @@ def is_form(body: bytes) -> bool:
     return body.startswith((b"payload=", b"version=", b"message=", b"title=", b"body=")) or bool(_ENCODED.search(body))
 
 
-def read_form(body: bytes) -> Any:
-    """Return the JSON of the field ``payload``, else the fields. Raises :class:`InvalidRequest`."""
+def read_form(body: bytes) -> Form:
+    """Return the fields of an encoded form. Raises :class:`InvalidRequest`."""
     try:
         pairs = parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="strict")
     except ValueError:
         raise InvalidRequest("The body is not a form in UTF-8.", code="malformed_form") from None
-    fields = dict(pairs)
-    if "payload" in fields:
-        return read_sent_json(fields["payload"].encode())
-    return fields
+    return Form(dict(pairs))
 
 
 def not_understood() -> UnsupportedMediaType:

@@ -18,7 +18,7 @@ Signature: TypeAlias = Literal["github", "standard"]
 class Kind:
     """One kind: its reader, and how its sender proves who it is, besides a Bearer token and a secret URL.
 
-    ``recognise`` returns whether a body can only be of this kind.
+    ``recognise`` returns whether a body can only be of this kind; ``form`` says what holds it in a form.
     """
 
     name: str
@@ -26,6 +26,7 @@ class Kind:
     recognise: Callable[[object], bool] = lambda _: False
     signature: Signature | None = None
     credential_header: str = ""
+    form: str = "the field 'payload'"
 
 
 KINDS: Mapping[str, Kind] = {
@@ -36,7 +37,7 @@ KINDS: Mapping[str, Kind] = {
         Kind("github", github.read, signature="github"),
         Kind("gitlab", gitlab.read, signature="standard", credential_header="x-gitlab-token"),
         Kind("standard", standard.read, signature="standard"),
-        Kind("apprise", apprise.read, apprise.recognise),
+        Kind("apprise", apprise.read, apprise.recognise, form="the fields 'title' and 'message'"),
     )
 }
 
