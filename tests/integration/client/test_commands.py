@@ -84,7 +84,7 @@ async def test_api_keys_and_the_environment(platform: Platform, tmp_path: Path) 
         ("NOTIFYX_API_KEY", "nfx_a_b", "The API key is not valid"),
         ("NOTIFYX_TOKEN", f"{keeper.token}x", "The access token is not valid."),
     ):  # fmt: skip
-        for command in ("inbox", "doctor"):
+        for command in ("inbox", "doctor", "status"):
             said = await shell.run(command, code=Exit.NOT_LOGGED_IN, **{name: value})
             for part in (sentence, f"It is in {name}", "notifyx login"):
                 assert part in " ".join((said.out + said.err).split()), (command, name, value)
@@ -107,8 +107,17 @@ async def test_api_keys_are_made_and_deleted(shell: Shell) -> None:
     listed = (await shell.run("api-keys", "list")).out
     assert all(text in listed for text in (made["id"], "all", "never"))
     assert made["key"] not in listed
+    deleted = Shell(shell.url, shell.home / "deleted")
+    await deleted.run("login", "--api-key", stdin=f"{made['key']}\n")
     assert await shell.json("api-keys", "delete", made["id"]) == {"id": made["id"], "result": "deleted"}
     await shell.run("api-keys", "delete", made["id"], code=Exit.REFUSED)
+
+    async def refused() -> bool:
+        return (await deleted.run("inbox", code=None)).code == Exit.NOT_LOGGED_IN
+
+    await until(refused, "the key is deleted at the gateway, too")
+    told = [await deleted.run(command, code=Exit.NOT_LOGGED_IN) for command in ("inbox", "status")]
+    assert told[0] == told[1]
 
 
 async def test_an_account_changes_and_a_forgotten_password_is_set(

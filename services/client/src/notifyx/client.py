@@ -48,7 +48,7 @@ from notifyx.models import (
 )
 from notifyx.publishing import Message, batches, new_key
 from notifyx.token_endpoint import TokenEndpoint
-from notifyx.tokens import NoToken, TokenSource
+from notifyx.tokens import NO_CREDENTIALS, NoToken, TokenSource
 from notifyx.transport import Transport, base_url, parse_answer
 
 DEFAULT_URL = "http://127.0.0.1:4000"
@@ -169,7 +169,10 @@ class Client:
         return parse_answer(EmailResumed, await self._call("POST", "/me/email/resume"))
 
     async def status(self) -> Status:
-        """Return the deployment, the caller, their unread counts, and whether email reaches them."""
+        """Return the deployment, the caller, their unread counts, and whether email reaches them.
+
+        Raises :class:`NotLoggedIn` for credentials that are invalid or have expired; to have none is no error.
+        """
         config, readiness = await self.config(), await self.readiness()
         user: User | None = None
         email: EmailState | None = None
@@ -177,8 +180,9 @@ class Client:
         if self._tokens is not None:
             try:
                 user = await self.me()
-            except NotLoggedIn:
-                pass
+            except NotLoggedIn as error:
+                if error.code != NO_CREDENTIALS:
+                    raise
             else:
                 subscriptions = await self.subscriptions()
                 with contextlib.suppress(Forbidden, NotFound):  # a key of some topics, or an older deployment
@@ -424,7 +428,7 @@ class Client:
 
     async def _renew_token(self) -> None:
         tokens = self._token_source
-        await tokens.renew(await tokens.token(), NotLoggedIn("This token is not renewed.", code="not_logged_in"))
+        await tokens.renew(await tokens.token(), NotLoggedIn("This token is not renewed.", code=NO_CREDENTIALS))
 
     async def _call(self, method: str, path: str, *, repeatable: bool | None = None, **request: Any) -> Any:
         safe = (method in ("GET", "PUT") if repeatable is None else repeatable) and "into" not in request

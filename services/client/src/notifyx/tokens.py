@@ -22,6 +22,9 @@ EARLY_SECONDS = 60.0
 EARLY_SHARE = 0.2
 """A token is exchanged this long before it expires, or when this share of its lifetime is left, whichever is later."""
 
+NO_CREDENTIALS = "not_logged_in"
+"""The code of :class:`NotLoggedIn` where there is nothing that a server could refuse."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
@@ -118,7 +121,7 @@ class NoToken:
 
     async def token(self) -> str:
         """Raise :class:`NotLoggedIn`."""
-        raise NotLoggedIn("This needs credentials; log in first, or give the client some.", code="not_logged_in")
+        raise NotLoggedIn("This needs credentials; log in first, or give the client some.", code=NO_CREDENTIALS)
 
     async def renew(self, rejected: str, why: NotLoggedIn) -> str:
         """Raise ``why``."""
@@ -204,7 +207,7 @@ class RotatingTokens:
                 if self._log_in is None:
                     raise NotLoggedIn("The session has ended; log in again.", code="session_ended") from error
         if self._log_in is None:
-            raise NotLoggedIn(self._missing, code="not_logged_in")
+            raise NotLoggedIn(self._missing, code=NO_CREDENTIALS)
         try:
             return await self._log_in()
         except InvalidRequest as error:
