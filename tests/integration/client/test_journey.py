@@ -71,7 +71,7 @@ async def test_five_commands_and_an_email(platform: Platform, tmp_path: Path) ->
     assert unknown.err == "notifyx: There is no such user.\n"
 
     none = await reader.run("show", "cli.journey", "9", code=Exit.REFUSED)
-    assert none.err == "notifyx: There is no notification 9 in cli.journey (any more): it holds 1 to 1.\n"
+    assert none.err == "notifyx: There is no notification 9 in cli.journey: it ends at 1.\n"
     named = await author.run("topics", "create", "Two Words", code=Exit.REFUSED)
     assert "lower-case letters" in named.err
     assert "pattern" not in named.err

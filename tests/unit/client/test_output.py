@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 
 import pytest
 
-from notifyx.cli.history import whole
+from notifyx.cli.history import absent, whole
 from notifyx.cli.options import Format
 from notifyx.cli.output import Writer, duration, visible
 from notifyx.cli.prompts import optional
-from notifyx.cli.rows import gist
+from notifyx.cli.rows import gist, show_acked, show_log
 from notifyx.errors import FieldError, InvalidRequest
-from notifyx.models import Notification, Publisher
+from notifyx.models import HistoryPage, InboxNotification, Notification, Publisher
 
 EVIL = "\x1b[2J\x1b]0;owned\x07 \u202etxt.exe \x9b31m"
 NOTE = Notification(
@@ -92,6 +92,7 @@ def test_durations_are_whole_numbers_of_a_unit_that_people_use() -> None:
     [
         ("cart", "Version 1.42\n is live", "cart: Version 1.42 is live"),
         ("cart", "", "cart"),
+        ("cart_1", r"\# \*so\* it \_was\_", "cart_1: # *so* it _was_"),
         ("", "\nfirst\nsecond", "first second"),
         ("cart", "x" * 200, f"cart: {'x' * 160}…"),
         ("", "", '{"n": 1}'),
@@ -101,9 +102,53 @@ def test_a_row_has_the_title_and_the_beginning_of_the_body(title: str, body: str
     assert gist(NOTE.model_copy(update={"title": title, "body": body, "data": {"n": 1}})) == line
 
 
+def test_a_body_is_shown_without_backslashes_of_markdown(capsys: pytest.CaptureFixture[str]) -> None:
+    note = NOTE.model_copy(update={"title": "T", "body": r"\*plain\* `C:\*`"})
+    Writer(Format.text).notification(note)
+    assert capsys.readouterr().out.splitlines()[1].strip() == r"*plain* `C:\*`"
+    assert whole("t", note).endswith("\n\nT\n\n" + r"*plain* `C:\*`")
+    Writer(Format.json).notification(note)
+    assert json.loads(capsys.readouterr().out)["body"] == note.body, "programs have it as it is"
+
+
 @pytest.mark.parametrize(("name", "shown"), [("Ada", "from Ada\n"), ("", "from u-1\n")])
 def test_a_publisher_without_a_name_is_shown_by_id(name: str, shown: str) -> None:
     assert shown in whole("t", NOTE.model_copy(update={"publisher": Publisher(id="u-1", name=name)}))
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "told"),
+    [
+        (1, 0, "There is no notification 3 in user:me: it has nothing yet."),
+        (1, 2, "There is no notification 3 in user:me: it ends at 2."),
+        (4, 3, "Notification 3 of user:me was removed: it holds none any more."),
+        (4, 9, "Notification 3 of user:me was removed: it holds 4 to 9."),
+        (2, 9, "Notification 3 of user:me was removed: it holds 2 to 9."),
+    ],
+)
+def test_what_was_removed_is_told_from_what_never_was(first: int, last: int, told: str) -> None:
+    assert absent("user:me", 3, HistoryPage(items=(), first_seq=first, last_seq=last, next=None)) == told
+
+
+def test_a_direct_message_says_whom_it_is_from(capsys: pytest.CaptureFixture[str]) -> None:
+    ada = Publisher(id="u-1", name=f"Ada {EVIL}")
+    direct = NOTE.model_copy(update={"topic": "user:u-2", "title": "T", "publisher": ada})
+    writer = Writer(Format.text)
+    show_log(writer, [direct], empty="")
+    head, row = capsys.readouterr().out.splitlines()
+    assert (head.split(), "  Ada " in row) == (["SEQ", "WHEN", "FROM", "PRIORITY", "WHAT"], True)
+    mixed = [InboxNotification(**one.model_dump(), acked=True) for one in (NOTE, direct)]
+    show_acked(writer, mixed, empty="")
+    head, other, row = capsys.readouterr().out.splitlines()
+    assert ("FROM" in head, " Ada " in other, "  Ada " in row) == (True, False, True)
+    show_acked(writer, mixed[:1], empty="")
+    assert "FROM" not in capsys.readouterr().out, "topics alone need no column for it"
+    writer.notification(direct)
+    followed = capsys.readouterr().out
+    assert "  from Ada " in followed.splitlines()[0]
+    assert "\x1b" not in followed
+    writer.notification(NOTE)
+    assert "from" not in capsys.readouterr().out
 
 
 class Terminal(io.StringIO):

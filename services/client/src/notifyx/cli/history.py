@@ -7,14 +7,15 @@ from typing import Annotated
 
 import typer
 
+from notifyx.cli.body_text import shown_body
 from notifyx.cli.exits import UsageProblem
 from notifyx.cli.options import DEFAULT_URL, Format, Output, Url
-from notifyx.cli.output import Writer, moment
+from notifyx.cli.output import Writer, moment, publisher
 from notifyx.cli.rows import show_log
 from notifyx.cli.search import Search, find, show_found
 from notifyx.cli.session import client, run
 from notifyx.errors import NotFound
-from notifyx.models import Notification
+from notifyx.models import HistoryPage, Notification
 
 TOPIC_HELP = "The topic; user:me is what was sent to you directly."
 
@@ -64,18 +65,27 @@ def show(
             page = await notifyx.history(topic, before=seq + 1, limit=1)
         found = next((one for one in page.items if one.seq == seq), None)
         if found is None:
-            kept = f"it holds {page.first_seq} to {page.last_seq}" if page.items else "it holds none so far"
-            raise NotFound(f"There is no notification {seq} in {topic} (any more): {kept}.", code="not_found")
+            raise NotFound(absent(topic, seq, page), code="not_found")
         writer.result(found, whole(topic, found))
 
     run(output, work)
 
 
+def absent(topic: str, seq: int, page: HistoryPage) -> str:
+    """Return why a topic does not hold a notification, by what ``page`` says of the topic."""
+    if page.last_seq == 0:
+        return f"There is no notification {seq} in {topic}: it has nothing yet."
+    if seq > page.last_seq:
+        return f"There is no notification {seq} in {topic}: it ends at {page.last_seq}."
+    if page.first_seq > page.last_seq:
+        return f"Notification {seq} of {topic} was removed: it holds none any more."
+    return f"Notification {seq} of {topic} was removed: it holds {page.first_seq} to {page.last_seq}."
+
+
 def whole(topic: str, one: Notification) -> str:
     """Return all of a notification; its publisher as other clients show them."""
-    publisher = one.publisher.name or one.publisher.id or "someone"
-    head = [f"{topic} {one.seq}", moment(one.published_at), one.priority, f"from {publisher}"]
-    parts = [" · ".join(part for part in head if part), one.title, one.body]
+    head = [f"{topic} {one.seq}", moment(one.published_at), one.priority, f"from {publisher(one)}"]
+    parts = [" · ".join(part for part in head if part), one.title, shown_body(one.body)]
     if one.data:
         parts.append(json.dumps(one.data, ensure_ascii=False, indent=2))
     return "\n\n".join(part for part in parts if part)

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from notifyx.cli.body_text import shown_body
 from notifyx.cli.options import Format
 from notifyx.errors import NotifyxError
 from notifyx.models import Notification
@@ -79,10 +80,12 @@ class Writer:
             self.line(notification)
             return
         head = Text(f"{notification.seq:>6}  {moment(notification.published_at)}  ", style="dim")
+        if is_direct(notification):
+            head.append(Text(f"from {visible(publisher(notification))}  ", style="dim"))
         style = {"urgent": "bold red", "high": "bold"}.get(notification.priority, "")
         if notification.priority != "normal":
             head.append(Text(f"{visible(notification.priority)}  ", style=style))
-        first, _, rest = visible(notification.body, lines=True).partition("\n")
+        first, _, rest = visible(shown_body(notification.body), lines=True).partition("\n")
         title = visible(notification.title)
         head.append(Text(title or first or json.dumps(notification.data), style=style))
         self._console.print(head, soft_wrap=True)
@@ -100,6 +103,16 @@ class Writer:
             sys.stderr.write(f"{json.dumps({'error': error.to_dict()})}\n")
         else:
             self._remarks.print(Text(f"notifyx: {visible(error.reason)}"), soft_wrap=True)
+
+
+def is_direct(notification: Notification) -> bool:
+    """Return whether this is a direct message: it is in the log of an inbox."""
+    return notification.topic.startswith("user:")
+
+
+def publisher(notification: Notification) -> str:
+    """Return who published a notification, as other clients show them: by name, else by id."""
+    return notification.publisher.name or notification.publisher.id or "someone"
 
 
 def to_json(data: BaseModel | dict[str, Any]) -> str:

@@ -6,7 +6,8 @@ import json
 from collections.abc import Sequence
 
 from notifyx.channel_connection import USER_CHANNEL
-from notifyx.cli.output import Writer, moment
+from notifyx.cli.body_text import shown_body
+from notifyx.cli.output import Writer, is_direct, moment, publisher
 from notifyx.models import InboxNotification, Notification
 
 MAX_BODY = 160
@@ -37,26 +38,29 @@ def _show(
     if not items:
         writer.text(empty)
         return
+    # Of a topic the name says where something is from; of a direct message only its publisher does.
+    told = any(is_direct(one) for one in items)
     rows = [
         (
             *before,
             one.seq,
             moment(one.published_at),
+            *((publisher(one) if is_direct(one) else "",) if told else ()),
             "" if one.priority == "normal" else one.priority,
             gist(one),
         )
         for before, one in zip(columns, items, strict=True)
     ]
-    writer.table((*names, "SEQ", "WHEN", "PRIORITY", "WHAT"), rows)
+    writer.table((*names, "SEQ", "WHEN", *(("FROM",) if told else ()), "PRIORITY", "WHAT"), rows)
 
 
 def _topic(one: Notification) -> str:
-    return USER_CHANNEL if one.topic.startswith("user:") else one.topic
+    return USER_CHANNEL if is_direct(one) else one.topic
 
 
 def gist(one: Notification) -> str:
     """Return one line about a notification: its title and the beginning of its body, else that of its data."""
-    body = _beginning(" ".join(one.body.split()), MAX_BODY)
+    body = _beginning(" ".join(shown_body(one.body).split()), MAX_BODY)
     if one.title or body or not one.data:
         return ": ".join(part for part in (one.title, body) if part)
     return _beginning(json.dumps(one.data, ensure_ascii=False), MAX_DATA)

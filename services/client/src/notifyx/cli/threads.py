@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from notifyx.cli.body_text import shown_body
 from notifyx.cli.options import DEFAULT_URL, Format, Output, Url
 from notifyx.cli.output import Writer, moment
 from notifyx.cli.rows import gist, shortened
@@ -84,7 +85,7 @@ def _unread(one: Thread) -> str:
 
 
 def _line(one: Thread) -> str:
-    text = ": ".join(part for part in (one.latest.title, " ".join(one.latest.text.split())) if part)
+    text = ": ".join(part for part in (one.latest.title, " ".join(shown_body(one.latest.text).split())) if part)
     return f"{'you: ' if one.latest.sent else ''}{shortened(text)}"
 
 
