@@ -11,6 +11,8 @@ import pytest
 
 from notifyx_common.contracts.call import INTERNAL
 from notifyx_common.contracts.registry import END_LEASE, LIST_LEASES, NodeKey
+from notifyx_common.contracts.store.names import MAX_BODY
+from notifyx_gateway.sizes import DEFAULT_SIZES
 from notifyx_local.postgres import Cluster
 from support.gateway import Stack, running_stack
 from support.patience import PATIENCE
@@ -69,6 +71,22 @@ PUBLISH: list[tuple[str, bytes, dict[str, str], int]] = [
         400,
     ),
 ]  # fmt: skip
+
+
+@pytest.mark.parametrize("length", [DEFAULT_SIZES.body + 1, MAX_BODY + 1])
+async def test_a_body_that_is_too_long_is_told_the_limit_of_the_deployment(stack: Stack, length: int) -> None:
+    """Not the most that a deployment may set."""
+    ada, body = await stack.person("ada"), "x" * length
+    calls: list[tuple[str, dict[str, Any]]] = [
+        ("/topics/t/notifications", {"json": {"body": body}}),
+        ("/topics/t/notifications", {"data": body, "headers": {"Content-Type": "text/plain"}}),
+        ("/users/me/notifications", {"json": {"body": body}}),
+        ("/notifications:batch", {"json": {"items": [{"topic": "t", "body": body}]}}),
+    ]
+    for path, sent in calls:
+        reply = await stack.call("POST", path, ada, **sent)
+        problem = reply.data["items"][0] if path.endswith("batch") else reply.data
+        assert problem["errors"] == [{"field": "body", "reason": "Use at most 65536 characters."}], path
 
 
 async def test_every_wrong_publish_is_told_what_is_wrong(stack: Stack) -> None:

@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
+from notifyx_common.contracts.store.names import MAX_BODY
+from notifyx_gateway.sizes import DEFAULT_SIZES
 from support.memory_store import MemoryStore
 from support.patience import until
 from support.phoenix import Channel, PhoenixClient, Refused
@@ -226,6 +228,20 @@ async def test_create_topic_and_history(gateway: Gateway, memory: MemoryStore) -
         fresh = await ann.channel("topic:fresh")
         page = await fresh.push("history", {"before": 21, "limit": 10})
         assert [item["seq"] for item in page["items"]] == list(range(11, 21))
+
+
+@pytest.mark.parametrize("length", [DEFAULT_SIZES.body + 1, MAX_BODY + 1])
+async def test_a_body_that_is_too_long_is_told_the_limit_of_the_deployment(gateway: Gateway, length: int) -> None:
+    async with PhoenixClient(gateway.url, "user.ann") as ann:
+        note = {"body": "x" * length}
+        for name, event, payload in (
+            ("topic:news", "publish", note),
+            ("user:me", "send", {"to": "bob@example.org", **note}),
+        ):
+            channel = await ann.channel(name)
+            with pytest.raises(Refused) as rejected:
+                await channel.push(event, payload)
+            assert f"body: Use at most {DEFAULT_SIZES.body} characters." in str(rejected.value.response), name
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ def read_publish_request(
             text = body.decode()
         except UnicodeDecodeError:
             raise InvalidRequest("The text is not in UTF-8.", code="malformed_text") from None
-        return _of_one({"body": text}, key)
+        return _of_one({"body": text}, key, sizes)
     raise UnsupportedMediaType("Send application/json, text/plain, or a CloudEvent.")
 
 
@@ -115,7 +115,7 @@ def checked_key(key: str | None) -> str | None:
 def _of_json(value: Any, key: str | None, sizes: Sizes) -> PublishRequest:
     found = recognised(value)
     if found is None:
-        return _of_one(value, key)
+        return _of_one(value, key, sizes)
     parts = found.read(Delivery(value, sizes=sizes))
     if key is not None and len(parts) == 1 and isinstance(parts[0], KeyedNotification):
         return PublishRequest([KeyedNotification.of(parts[0], key)], "webhook")
@@ -151,7 +151,8 @@ def _of_form(form: Form, key: str | None, sizes: Sizes) -> PublishRequest:
     return _of_json(value, key, sizes)
 
 
-def _of_one(value: Any, key: str | None) -> PublishRequest:
+def _of_one(value: Any, key: str | None, sizes: Sizes) -> PublishRequest:
+    sizes.require_body(value)
     if isinstance(value, dict) and "key" not in value:
         plain = plain_notification(value if key is None else {**value, "key": key})
         if plain is not None:

@@ -273,6 +273,7 @@ class TopicChannel(StoreChannel):
 
     def _publish(self, message: Message) -> None:
         client = self.client
+        client.context.store.sizes.require_body(message.payload)
         notification, content = read_notification(message.payload)
         if wait := client.context.limits.publish_wait(client.principal):
             client.transport.pause_for(wait)

@@ -89,6 +89,7 @@ class UserChannel(StoreChannel):
         return created.model_dump(mode="json")
 
     def _send_direct(self, message: Message) -> None:
+        self.client.context.store.sizes.require_body(message.payload)
         push = parse_model(SendPush, message.payload)
         self.client.run(self.channel, message, self._resolve_and_send(push))
 

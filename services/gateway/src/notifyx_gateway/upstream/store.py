@@ -133,7 +133,7 @@ class Store(StoreCalls):
         )
         self.alarms = alarms or Alarms(metrics, clock.monotonic)
         self.limits = limits
-        self._sizes = sizes
+        self.sizes = sizes
         crowd = self._crowd = Crowd()
 
         def lanes(
@@ -203,11 +203,10 @@ class Store(StoreCalls):
         """
         self.alarms.check()
         require_content(notification)
-        if len(notification.body) > self._sizes.body:
-            raise InvalidRequest.of_field("body", f"Use at most {self._sizes.body} characters.")
+        self.sizes.require_length(notification.body)
         # The content holds the data, so mostly its length is enough.
-        if len(content) > self._sizes.data and len(orjson.dumps(notification.data)) > self._sizes.data:
-            raise TooLarge(f"The notification's data is larger than {self._sizes.data} bytes.", code="data_too_large")
+        if len(content) > self.sizes.data and len(orjson.dumps(notification.data)) > self.sizes.data:
+            raise TooLarge(f"The notification's data is larger than {self.sizes.data} bytes.", code="data_too_large")
         data = b'{"topic":%b,%b' % (orjson.dumps(topic), content[1:])
         item = QueuedItem(data, principal, waiter, 1 + len(data) // BYTES_OF_AN_ITEM)
         _lane(self._publishes, topic).add(item, principal.id)

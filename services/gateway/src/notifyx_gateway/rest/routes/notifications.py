@@ -110,7 +110,7 @@ def _add_batch(
         batch = await read_model(PublishBatch)
         await reserve_outcomes(principal, len(batch.items))
         topics: dict[str, str] = {}
-        read = [_read_item(principal, item, topics) for item in batch.items]
+        read = [_read_item(principal, item, topics, store.sizes) for item in batch.items]
         rejected = await recipients.rejected(principal, topics.values())
         await _limit(request_auth.limits, principal, read, rejected)
         await store.room_to_publish(principal)
@@ -231,7 +231,7 @@ async def read_publication(sizes: Sizes, large_bodies: LargeBodies) -> PublishRe
     return await large_bodies.read(body, lambda: read_publish_request(headers, media, body, sizes))
 
 
-def _read_item(principal: Principal, item: Any, topics: dict[str, str]) -> ReadItem | NotifyxError:
+def _read_item(principal: Principal, item: Any, topics: dict[str, str], sizes: Sizes) -> ReadItem | NotifyxError:
     """Return the topic of an item, its notification and that one's JSON, or why it is rejected.
 
     ``topics`` are those of earlier items by the names that they are given there, and receive this one's.
@@ -241,6 +241,7 @@ def _read_item(principal: Principal, item: Any, topics: dict[str, str]) -> ReadI
         if plain is not None:
             return topics[name], *plain
     try:
+        sizes.require_body(item)
         wanted = parse_model(BatchItem, item)
         topic = topic_name(wanted.topic, inbox_of=principal.id)
         principal.require_scope("publish", topic)
