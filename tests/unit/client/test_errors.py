@@ -6,6 +6,8 @@ import pytest
 
 from notifyx import errors
 from notifyx.cli.exits import Exit, Incomplete, UsageProblem, exit_code
+from notifyx.models import Published
+from notifyx.transport import parse_answer
 from notifyx_common import errors as server_errors
 from notifyx_store.base import errors as store_errors
 
@@ -92,3 +94,16 @@ def test_a_limit_says_how_long_to_wait_on_either_way() -> None:
     for got in (errors.from_problem(sent.to_problem(), retry_after=13), errors.from_reply(sent.to_reply())):
         assert isinstance(got, errors.TooManyRequests)
         assert (got.code, got.retry_after) == ("rate_limited", 12.34)
+
+
+@pytest.mark.parametrize(
+    ("answer", "wrong"),
+    [
+        ({}, "id is missing"),
+        ({"id": 1}, "id has another form than this client knows"),
+        ([], "the answer has another form"),
+    ],
+)
+def test_an_answer_that_is_not_understood_is_told_in_words_of_this_package(answer: object, wrong: str) -> None:
+    with pytest.raises(errors.UnexpectedAnswer, match=f"The server's answer is not understood: {wrong}"):
+        parse_answer(Published, answer)

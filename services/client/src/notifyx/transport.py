@@ -30,7 +30,6 @@ from notifyx.errors import (
     from_problem,
 )
 from notifyx.tokens import TokenSource
-from notifyx_topics.words import reason
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -194,7 +193,12 @@ def parse_answer(kind: type[M], data: Any) -> M:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"]) or "the answer"
-        raise UnexpectedAnswer(f"The server's answer is not understood: {place}: {reason(first)}") from None
+        raise UnexpectedAnswer(f"The server's answer is not understood: {place} {_wrong(first['type'])}.") from None
+
+
+def _wrong(kind: str) -> str:
+    """Return what is wrong in words of this package, for one of pydantic's types of error."""
+    return "is missing" if kind == "missing" else "has another form than this client knows"
 
 
 def base_url(url: str) -> str:
