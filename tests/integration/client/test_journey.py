@@ -43,8 +43,9 @@ async def test_five_commands_and_an_email(platform: Platform, tmp_path: Path) ->
     listed = (await reader.run("inbox")).out.split()
     assert listed[:5] == ["UNREAD", "TOPIC", "SEQ", "WHEN", "PRIORITY"]
     await reader.run("send", "me", "--data", '{"disk": "full"}', "--priority", "urgent")
-    unread, topic, seq, *_, priority, data = (await reader.run("inbox", "--unread")).out.splitlines()[-1].split(None, 6)
-    assert (unread, priority, data.rstrip()) == ("*", "urgent", '{"disk": "full"}')
+    row = (await reader.run("inbox", "--unread")).out.splitlines()[-1].split(None, 7)
+    unread, topic, seq, *_, sender, priority, data = row
+    assert (unread, sender, priority, data.rstrip()) == ("*", "Cli-Reader", "urgent", '{"disk": "full"}')
     assert (await reader.run("ack", topic, seq)).out == "Acknowledged; 0 unread in user:me.\n", "as it is printed"
     whole = (await reader.run("show", topic, seq)).out
     assert whole.startswith(f"{topic} {seq} · ")
