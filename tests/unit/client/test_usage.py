@@ -29,7 +29,11 @@ NOBODY = {"NOTIFYX_URL": "http://127.0.0.1:1", "NOTIFYX_PATIENCE": "0", "NOTIFYX
     [
         (["frobnicate"], "", "No such command"),
         (["publish"], "", "Missing argument"),
-        (["publish", "t", "x", "--priority", "huge"], "", "--priority"),
+        (["publish", "t", "x", "--priority", "huge"], "", "'--priority': 'huge' is not one of 'low', 'normal'"),
+        (["history", "t", "--limit", "0"], "", "'--limit': This must be at least 1."),
+        (["history", "t", "--limit", "201"], "", "'--limit': This must be at most 200."),
+        (["show", "t", "first"], "", "'seq': This must be a whole number."),
+        (["api-keys", "create", "k", "--days", "0"], "", "'--days': This must be at least 1."),
         (["publish", "t", "x", "--data", "[1]"], "", "--data is a JSON object"),
         (["publish", "t", "x", "--data", "{"], "", "--data is not valid JSON"),
         (["publish", "t", "x", "--file", "f"], "", "Give the text or --file, not both"),

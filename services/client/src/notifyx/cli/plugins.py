@@ -54,10 +54,31 @@ class PluggableGroup(TyperGroup):
         commands = [(name, self.get_command(ctx, name).help or "") for name in self.list_commands(ctx)]
         write(self.get_usage(ctx), self.help or "", options, commands)
 
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command. A value that it does not take is told in our words, not in those of Typer's library."""
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            error.message = _reason(error)
+            raise
+
     @cached_property
     def _found(self) -> Mapping[str, str]:
         # Only when it is needed: a file of every installed package is read.
         return entry_points.find(GROUP)
+
+
+def _reason(refused: typer.BadParameter) -> str:
+    # Imported late: most command lines are right.
+    from pydantic import ValidationError  # noqa: PLC0415
+
+    from notifyx.cli.output import visible  # noqa: PLC0415
+    from notifyx_topics.words import reason  # noqa: PLC0415
+
+    if not isinstance(refused.__cause__, ValidationError):
+        return refused.message
+    # The sentence may have the value in it.
+    return visible(reason(refused.__cause__.errors(include_url=False, include_input=False)[0]))
 
 
 def _absent(name: str, package: str) -> Any:
