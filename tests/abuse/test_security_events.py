@@ -8,13 +8,14 @@ import logging
 import re
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Never
 
 import pytest
 import structlog
 from structlog.testing import capture_logs
 
 from notifyx_common import logs
+from notifyx_common.errors import Unavailable
 from notifyx_common.metrics import Metrics
 from notifyx_common.security_log import EVENTS, MAX_LINES, WINDOW, SecurityLog
 from notifyx_local.postgres import Cluster
@@ -58,12 +59,12 @@ async def test_accounts_leave_who_from_where_and_how(stack: Stack, lines: list[L
     me = await stack.id_of("ann")
     assert only(lines, "sign_up", "succeeded")["actor"] == me
     signed_in = only(lines, "sign_in", "succeeded")
-    assert (signed_in["actor"], signed_in["subject"], signed_in["reason"]) == (me, "ann@example.com", "password")
+    assert (signed_in["actor"], signed_in["subject"], signed_in["reason"]) == (me, me, "password")
 
     wrong = {"grant_type": "password", "username": "ann@example.com", "password": "a wrong secret"}
     assert (await stack.call("POST", "/token", data=wrong)).status == 400
     failed = only(lines, "sign_in", "failed")
-    assert (failed["subject"], failed["address"], failed["reason"]) == ("ann@example.com", NETWORK, "invalid_grant")
+    assert (failed["subject"], failed["address"], failed["reason"]) == (me, NETWORK, "invalid_grant")
 
     wanted = {"name": "for orders", "topics": ["orders.*"], "scopes": ["read"]}
     key = await stack.ok("POST", "/api-keys", token, json=wanted)
@@ -90,6 +91,41 @@ async def test_accounts_leave_who_from_where_and_how(stack: Stack, lines: list[L
     written = json.dumps(lines, default=str)
     for secret in (token, key["key"], key["key"].split("_", 2)[2], PASSWORD, "a wrong secret", session):
         assert secret not in written
+
+
+async def test_what_was_typed_in_place_of_an_account_leaves_nothing(stack: Stack, lines: list[Line]) -> None:
+    """A password may hold an ``@``, or look just like an address or a key's id."""
+    token = await stack.person("ann")
+    typed = ["p@ssw0rd-of-mine", "tr0ub4dor@3.horse", "correcthorsebattery", "Nx" * 8]
+    for one in typed:
+        wrong = {"grant_type": "password", "username": one, "password": "ann@example.com"}
+        assert (await stack.call("POST", "/token", data=wrong)).status == 400
+        as_key = {"grant_type": "client_credentials", "client_id": one, "client_secret": "ann@example.com"}
+        assert (await stack.call("POST", "/token", data=as_key)).status in (400, 401)
+        await stack.call("POST", "/password-resets", json={"email": one})
+        await stack.call("PUT", "/me/email", token, json={"email": one, "password": PASSWORD})
+        await stack.call("POST", "/users", json={"email": one, "password": PASSWORD})
+        await stack.call("POST", "/users", json={"email": one, "password": "short"})
+    failed = [line for line in lines if (line["event"], line.get("outcome")) == ("sign_in", "failed")]
+    assert len(failed) == 2 * len(typed)
+    assert {line["subject"] for line in failed} == {""}
+    written = json.dumps(lines, default=str)
+    assert not [one for one in typed if one in written]
+
+
+async def test_a_sign_in_in_vain_leaves_no_account_while_auth_cannot_say(
+    stack: Stack, lines: list[Line], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await stack.person("ann")
+
+    async def no_answer(_users: object, *, deadline: float) -> Never:
+        raise Unavailable("Auth does not answer.")
+
+    monkeypatch.setattr(stack.gateway.auth, "resolve", no_answer)
+    wrong = {"grant_type": "password", "username": "ann@example.com", "password": "a wrong secret"}
+    assert (await stack.call("POST", "/token", data=wrong)).status == 400
+    failed = only(lines, "sign_in", "failed")
+    assert (failed["subject"], failed["reason"]) == ("", "invalid_grant")
 
 
 async def test_rights_of_topics_leave_what_changed(stack: Stack, lines: list[Line]) -> None:

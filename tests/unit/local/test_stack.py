@@ -27,6 +27,14 @@ def specs(options: UpOptions, own_ports: tuple[int, ...] = (), bus: str = "") ->
     return {spec.name: spec for spec in made}
 
 
+def test_logs_and_mails_are_for_the_user_alone_also_those_of_an_earlier_release(tmp_path: Path) -> None:
+    folders = DataFolders(tmp_path / "data")
+    folders.mail.mkdir(parents=True)
+    folders.mail.chmod(0o755)
+    folders.make()
+    assert [folder.stat().st_mode & 0o777 for folder in (folders.logs, folders.mail)] == [0o700, 0o700]
+
+
 def test_one_gateway_has_the_name_of_its_service_and_its_ports_alone() -> None:
     made = specs(UpOptions(Path("/d"), None))
     assert list(made) == ["auth", "store", "mailer-1", "mailer-2", "gateway"]

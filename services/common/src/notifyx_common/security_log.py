@@ -121,8 +121,8 @@ class SecurityLog:
 
         ``actor`` is who acted: the id of a user or ServiceAccount, ``system:<part>``, or the name of a service, and
         ``credential`` the id (never the secret) of the API key that it used. ``subject`` is what the act was on: a
-        topic, an API key's id, an account. ``address`` is the client's, as rate limits see it. ``reason`` is the code
-        of the refusal, or what changed.
+        topic, the id of an API key or an account, never what somebody typed where a password may have been.
+        ``address`` is the client's, as rate limits see it. ``reason`` is the code of the refusal, or what changed.
         """
         self._counter.labels(event, outcome).inc()
         self.flush()

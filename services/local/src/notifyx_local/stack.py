@@ -45,9 +45,12 @@ class DataFolders:
         return self.data / "mail"
 
     def make(self) -> None:
-        """Create the missing folders."""
-        for folder in (self.data, self.logs, self.run, self.mail):
+        """Create the missing folders. Logs and mails, whose links sign in, are for this user alone, as are secrets."""
+        for folder in (self.data, self.run):
             folder.mkdir(parents=True, exist_ok=True)
+        for folder in (self.logs, self.mail):
+            folder.mkdir(mode=0o700, exist_ok=True)
+            folder.chmod(0o700)  # also one of an earlier release
 
 
 def postgres_spec(folders: DataFolders, cluster: Cluster) -> ProcessSpec:

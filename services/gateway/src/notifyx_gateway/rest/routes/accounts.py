@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from typing import Any
 from urllib.parse import unquote
 
@@ -29,6 +30,10 @@ from notifyx_gateway.upstream.credential_changes import CredentialChanges
 from notifyx_gateway.upstream.store import Store
 
 MAX_KEY_ID = 32
+_KEY_ID = re.compile(r"[0-9a-f]{16}")
+
+ACCOUNT_TIMEOUT = 1.0
+"""Seconds to find out for the security log whose account a sign-in in vain was for."""
 
 NO_STORE = {"Cache-Control": "no-store"}
 
@@ -137,7 +142,7 @@ def token_routes(
             wanted = _checked_token(_with_device(fields))
             answer = await auth.token(wanted, request_auth.address(), user_agent())
         except NotifyxError as error:
-            _record_failure(request_auth, wanted, error)
+            await _record_failure(request_auth, auth, wanted, error)
             return oauth_error(error)
         _record_success(request_auth, wanted, answer)
         if answer.device_token is None or "device_token" in fields:
@@ -165,28 +170,43 @@ def user_agent() -> str:
     return "".join(one if one.isprintable() else " " for one in shown)
 
 
-def _record_failure(request_auth: RequestAuthenticator, wanted: TokenRequest | None, error: NotifyxError) -> None:
+async def _record_failure(
+    request_auth: RequestAuthenticator, auth: Auth, wanted: TokenRequest | None, error: NotifyxError
+) -> None:
     if wanted is None:
         if isinstance(error, RateLimited):
             request_auth.record_rejection(error)
         return
     event: Event = "token_refresh" if wanted.grant_type == "refresh_token" else "sign_in"
-    request_auth.record_failure(event, error, subject=_account(wanted))
+    if error.http_status < 500:  # as others are not recorded
+        request_auth.record_failure(event, error, subject=await _account(auth, wanted))
 
 
 def _record_success(request_auth: RequestAuthenticator, wanted: TokenRequest, answer: TokenResponse) -> None:
     if wanted.grant_type == "refresh_token":
         return  # every client does it all the time
     # Auth has just issued the token.
-    actor, account = str((unverified_part(answer.access_token, 1) or {}).get("sub", "")), _account(wanted)
-    request_auth.record("sign_in", "succeeded", actor=actor, subject=account, reason=wanted.grant_type)
+    actor = str((unverified_part(answer.access_token, 1) or {}).get("sub", ""))
+    subject = actor if wanted.client_id is None else wanted.client_id.removeprefix("nfx_")
+    request_auth.record("sign_in", "succeeded", actor=actor, subject=subject, reason=wanted.grant_type)
 
 
-def _account(wanted: TokenRequest) -> str:
-    """Return the account that a sign-in named. What is no email address may be a password in the wrong field."""
+async def _account(auth: Auth, wanted: TokenRequest) -> str:
+    """Return the id of the account or the API key that a sign-in in vain named; empty where there is none.
+
+    Never what somebody typed: it may be a password in the wrong field, also one with an ``@``.
+    """
     if wanted.client_id is not None:
-        return wanted.client_id if wanted.client_id.isalnum() and len(wanted.client_id) <= MAX_KEY_ID else ""
-    return wanted.username if wanted.username is not None and "@" in wanted.username else ""
+        key = wanted.client_id.removeprefix("nfx_")
+        return key if _KEY_ID.fullmatch(key) else ""
+    if wanted.username is None or "@" not in wanted.username:
+        return ""
+    try:
+        found = await auth.resolve([wanted.username], deadline=ACCOUNT_TIMEOUT)
+    except NotifyxError:
+        return ""  # the answer does not depend on it
+    user = found.get(wanted.username)
+    return "" if user is None else user.id
 
 
 def oauth_error(error: NotifyxError) -> Response:

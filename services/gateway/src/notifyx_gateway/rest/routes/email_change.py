@@ -53,7 +53,7 @@ def email_change_routes(
         with contextlib.suppress(RateLimited):  # by another request of this moment: it is mailed
             await limits.mail_to(pending.email)
         mails.wake()
-        request_auth.record("email_change_requested", "succeeded", subject=pending.email)
+        request_auth.record("email_change_requested", "succeeded")
         await changes.refresh_now()
         return Response(status=202)
 
