@@ -25,6 +25,30 @@ async def refusal(store: StoreClient, method: str, path: str, principal: Princip
     return status, problem["code"]
 
 
+async def test_a_key_that_only_reads_sees_no_more_of_its_owners_topics_than_who_may_not_manage(
+    store: StoreClient,
+) -> None:
+    names = ["bob", "mia@example.com"]
+    lists = {"visibility": "public", "publishers": names, "readers": names}
+    await store.ok("POST", "/topics", ANN, {"name": "news", **lists})
+    await store.ok("PATCH", "/topics/news", SYSTEM, {"creators": ["ann", "mia@example.com"]})
+
+    reading, managing = (
+        Principal(id="ann", kind="api_key", key_id="0" * 16, scopes=scopes)
+        for scopes in (frozenset({"read"}), frozenset({"read", "manage"}))
+    )
+    for shown in (
+        await store.ok("GET", "/topics/news", reading),
+        *(await store.ok("GET", "/topics", reading))["items"],
+    ):
+        assert (shown["creators"], shown["publishers"], shown["readers"]) == (["ann"], [], [])
+        assert shown["can_manage"] is False
+    shown = await store.ok("GET", "/topics/news", managing)
+    assert (shown["creators"], shown["readers"]) == (["ann", "mia@example.com"], names)
+    elsewhere = managing.model_copy(update={"topics": ("orders.*",)})
+    assert (await store.ok("GET", "/topics", elsewhere))["items"] == []
+
+
 async def test_a_topics_life(store: StoreClient) -> None:
     spec = {
         "name": "news",

@@ -87,9 +87,13 @@ def _size(topic: Topic) -> int:
 
 
 def view(row: Any, principal: Principal) -> Topic:
-    """Return the topic of a row. Only its managers see allow-lists, and its creators' email addresses."""
+    """Return the topic of a row.
+
+    Allow-lists, and its creators' email addresses, are for its managers, by a credential that may manage it.
+    """
     topic: TopicRow = topic_row(row)
-    manages = may_manage(principal, topic)
+    covered = principal.covers_topic(topic.name)
+    manages = may_manage(principal, topic) and "manage" in principal.scopes and covered
     return Topic(
         id=str(topic.id),
         name=topic.name,
@@ -109,9 +113,7 @@ def view(row: Any, principal: Principal) -> Topic:
         last_seq=topic.last_seq,
         first_seq=row["first_seq"],
         created_at=row["created_at"],
-        can_publish=may_publish(principal, topic)
-        and "publish" in principal.scopes
-        and principal.covers_topic(topic.name),
-        can_manage=manages and "manage" in principal.scopes and principal.covers_topic(topic.name),
+        can_publish=may_publish(principal, topic) and "publish" in principal.scopes and covered,
+        can_manage=manages,
         version=topic.version.id,
     )
