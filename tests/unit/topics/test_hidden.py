@@ -34,8 +34,26 @@ HIDING = [
     "Ann\u2063",
     "Ann\u200bBob",
     "\u0645\u200d",
+    "\u034fAnn",
+    "A\u180bnn",
+    "\u1820\u180eAnn",
+    "\u180e\u1820",
+    "A\U0001d159nn",
+    "An\ufdd0n",
+    "Ann\U0010ffff",
 ]
+IGNORABLE = [
+    range(0xAD, 0xAE), range(0x34F, 0x350), range(0x115F, 0x1161), range(0x17B4, 0x17B6), range(0x180B, 0x1810),
+    range(0x200B, 0x200E), range(0x202A, 0x202F), range(0x2060, 0x2070), range(0x2800, 0x2801), range(0x3164, 0x3165),
+    range(0xFE00, 0xFE10), range(0xFEFF, 0xFF00), range(0xFFA0, 0xFFA1), range(0xFFF0, 0xFFF9),
+    range(0x1BCA0, 0x1BCA4), range(0x1D159, 0x1D15A), range(0x1D173, 0x1D17B), range(0xE0000, 0xE1000),
+]  # fmt: skip
+"""Unicode's Default_Ignorable_Code_Point without the directional marks, and what is blank."""
+
 PLAIN = [
+    "\u182a\u180b\u1820",
+    "\u1828\u180e\u1820",
+    "\ue000",
     "Ann",
     "\u05d0\u05d1\u05d2 12\u200f",
     "\u05e9\u05c1\u05b8\u05dc\u05d5\u05b9\u05dd",
@@ -68,6 +86,18 @@ def test_a_name_with_what_hides_or_turns_is_refused(text: str) -> None:
         parse_as(TypeAdapter[str](Name), text)
     with pytest.raises(InvalidRequest, match="title: This has characters that cannot be seen"):
         parse_model(NewTopic, {"name": "t", "title": text})
+
+
+def test_nothing_that_draws_nothing_hides_between_letters() -> None:
+    assert [hex(one) for block in IGNORABLE for one in block if not is_hiding(f"A{chr(one)}n")] == []
+
+
+def test_nothing_of_private_use_and_no_noncharacter_is_in_an_address() -> None:
+    private = ["\ue000", "\uf8ff", "\U000f0000", "\U0010fffd", "\ufdd0", "\U0001fffe", "\u2800", "\u3164"]
+    for one in private:
+        for address in (f"b{one}b@example.com", f"bob@ex{one}mple.com"):
+            with pytest.raises(InvalidRequest):
+                parse_as(TypeAdapter[str](Email), address)
 
 
 @pytest.mark.parametrize("text", PLAIN, ids=ascii)

@@ -1,4 +1,4 @@
-"""Characters that make a text look like another one: those that take no room, and those that turn the direction. Pure.
+"""Characters that make a text look like another one: those that draw nothing, and those that turn the direction. Pure.
 
 Both have good uses: a joiner forms Arabic and Indic letters and emoji, a variation selector chooses the form of an
 emoji or an ideograph, a zero-width space parts the words of scripts that write no spaces, and directional marks order
@@ -28,6 +28,19 @@ _SIGNS = frozenset("\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891
 
 _FLAG = re.compile("\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{1,16}\U000e007f")
 """The flag of a part of a country, such as Scotland's: tags after a black flag, closed by the last one."""
+
+_IGNORABLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f"
+    "\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+"""Unicode's Default_Ignorable_Code_Point, whole: what no font draws, also what is not assigned yet."""
+
+BLANKS = frozenset("\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\U0001d159")
+"""Letters and symbols that are blank: fillers of Hangul, Khmer vowels, Braille without dots, a note without a head."""
+
+_MONGOLIAN_SELECTORS = frozenset("\u180b\u180c\u180d\u180f")
+_MONGOLIAN_SEPARATOR = "\u180e"
+"""Parts a final vowel from its word: a letter stands on both sides."""
 
 _VIRAMA = 9
 _ARABIC_VOWELS = range(27, 37)
@@ -59,12 +72,12 @@ def is_hiding(text: str) -> bool:
 def is_disguised(address: str) -> bool:
     """Return whether an email address holds what a reader cannot see, or a word whose letters are of several alphabets.
 
-    No directional characters belong in it, either.
+    No directional characters belong in it, either, nor characters of private use, which each font draws as it likes.
     """
     if address.isascii():
         return False
     directed = _MARKS | _OPENED_BY.keys() | _CLOSING
-    if is_hiding(address) or not directed.isdisjoint(address):
+    if is_hiding(address) or not directed.isdisjoint(address) or any(map(_is_private, address)):
         return True
     return any(len(_alphabets(word)) > 1 for word in _WORDS.findall(address))
 
@@ -77,9 +90,30 @@ def _is_hidden(character: str, before: str, after: str) -> bool:
     if _is_variation_selector(character):
         # Letters with two cases have no variants.
         return not before or unicodedata.category(before) in ("Lu", "Ll", "Lt") or before.isspace()
-    if unicodedata.category(character) != "Cf":
-        return False
-    return character in _OVERRIDES or character not in _MARKS | _SIGNS
+    if character in _MONGOLIAN_SELECTORS or character == _MONGOLIAN_SEPARATOR:
+        return not (_is_mongolian(before) and (character in _MONGOLIAN_SELECTORS or _is_mongolian(after)))
+    return character not in _MARKS | _SIGNS and _is_unseen(character)
+
+
+def _is_unseen(character: str) -> bool:
+    return (
+        character in BLANKS
+        or _IGNORABLE.match(character) is not None
+        or unicodedata.category(character) == "Cf"
+        or _is_noncharacter(character)
+    )
+
+
+def _is_mongolian(character: str) -> bool:
+    return "\u1820" <= character <= "\u18aa" or character in _MONGOLIAN_SELECTORS
+
+
+def _is_noncharacter(character: str) -> bool:
+    return "\ufdd0" <= character <= "\ufdef" or ord(character) & 0xFFFE == 0xFFFE
+
+
+def _is_private(character: str) -> bool:
+    return unicodedata.category(character) == "Co"
 
 
 def _is_formed(character: str) -> bool:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import unicodedata
 
-from notifyx_topics.hidden import is_hiding
+from notifyx_topics.hidden import BLANKS, is_hiding
 
 _UNSEEN = frozenset({"Cc", "Cf", "Cn", "Cs", "Me", "Mn", "Zl", "Zp", "Zs"})
 """Unicode categories without a form of their own: controls, format characters, spaces, marks on other characters."""
-
-_BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
-"""Letters and symbols that are blank: the fillers of Hangul, and the empty pattern of Braille."""
 
 _FIRST = 64
 """Characters that are looked at before the others are gathered: nearly all texts begin with one that is seen."""
@@ -36,4 +33,4 @@ def require_visible(text: str) -> str:
 
 
 def _is_seen(character: str) -> bool:
-    return unicodedata.category(character) not in _UNSEEN and character not in _BLANK
+    return unicodedata.category(character) not in _UNSEEN and character not in BLANKS
