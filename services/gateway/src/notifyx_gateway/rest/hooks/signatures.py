@@ -24,10 +24,26 @@ MAX_SIGNATURES = 10
 _HEADERS: Mapping[Signature, str] = {"github": "x-hub-signature-256", "standard": "webhook-signature"}
 
 
+STANDARD_NAMES = ("webhook-id", "webhook-timestamp", "webhook-signature")
+
+
 class InvalidSignature(Unauthenticated):
     """The webhook is not signed, or not with the secret that is known, or too long ago."""
 
     code = "invalid_signature"
+
+
+def with_standard_names(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return ``headers`` (names in lower case) with Svix's own names as those of Standard Webhooks.
+
+    Never one by one: an id that is not signed would stand beside a signature that holds for another.
+    """
+    renamed = dict(headers)
+    if not any(name in headers for name in STANDARD_NAMES):
+        for name in STANDARD_NAMES:
+            if (value := headers.get(name.replace("webhook-", "svix-"))) is not None:
+                renamed[name] = value
+    return renamed
 
 
 def require_signature(kind: Signature, headers: Mapping[str, str]) -> None:

@@ -21,7 +21,7 @@ from notifyx_gateway.rest.authentication import RequestAuthenticator
 from notifyx_gateway.rest.bodies import SMALL_BODY, query, read_bytes, read_model, read_optional_model
 from notifyx_gateway.rest.hooks.kinds import Kind, kind_of
 from notifyx_gateway.rest.hooks.publication import Delivery
-from notifyx_gateway.rest.hooks.signatures import require_signature, verify
+from notifyx_gateway.rest.hooks.signatures import require_signature, verify, with_standard_names
 from notifyx_gateway.rest.large_bodies import LargeBodies
 from notifyx_gateway.rest.parameters import topic_name
 from notifyx_gateway.rest.publish_request import PublishRequest, read_hook
@@ -91,7 +91,7 @@ def hook_routes(
 
     async def receive(name: str, kind: str, credential: str | None = None) -> Response:
         wanted = kind_of(kind)
-        headers = {header.lower(): value for header, value in request.headers.items()}
+        headers = with_standard_names({header.lower(): value for header, value in request.headers.items()})
         caller = await callers.caller(name, wanted, credential, headers)
         principal = current_state().caller = caller.principal
         topic = topic_name(name, inbox_of=principal.id)
