@@ -119,7 +119,7 @@ def create_app(
     _measure(app, steps, name, metrics)
     _guard_internal(app, settings, security)
     app.after_request(_without_type_of_nothing)
-    answer_errors(app, Exception, lambda error: _error_reply(error, security))
+    answer_errors(app, Exception, lambda error: _error_reply(error, security, settings.max_body))
 
     @app.get("/healthz")
     @direct
@@ -269,7 +269,7 @@ def _record_rejection(security: SecurityLog, incoming: AnyRequest | Websocket, e
     )
 
 
-def _error_reply(error: Exception, security: SecurityLog) -> Reply:
+def _error_reply(error: Exception, security: SecurityLog, max_body: int) -> Reply:
     """Return the answer to what was raised while a request was answered, and log what is a fault."""
     match error:
         case ServiceNotAllowed():
@@ -283,7 +283,7 @@ def _error_reply(error: Exception, security: SecurityLog) -> Reply:
         case ValidationError():
             return problem_reply(invalid_request(error))
         case HTTPException():
-            reply = problem_reply(_from_http_exception(error))
+            reply = problem_reply(_from_http_exception(error, max_body))
             allowed = getattr(error, "valid_methods", None)
             return reply if allowed is None else replace(reply, headers={**reply.headers, "Allow": ", ".join(allowed)})
         case _:
@@ -291,11 +291,11 @@ def _error_reply(error: Exception, security: SecurityLog) -> Reply:
             return problem_reply(Internal("Something went wrong on our side; it has been logged."))
 
 
-def _from_http_exception(error: HTTPException) -> NotifyxError:
+def _from_http_exception(error: HTTPException, max_body: int) -> NotifyxError:
     known: dict[int, NotifyxError] = {
         404: NotFound(NO_SUCH_PATH),
         405: MethodNotAllowed("This path does not take that method."),
-        413: TooLarge("The body is larger than this deployment accepts."),
+        413: TooLarge(f"The body is larger than the {max_body} bytes that this deployment accepts."),
         415: UnsupportedMediaType("Send the body as application/json."),
     }
     status = error.code or 500
