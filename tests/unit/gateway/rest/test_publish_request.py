@@ -157,6 +157,15 @@ def test_events_that_break_the_rules_are_refused(event: Any) -> None:
         read_one({}, "application/cloudevents+json", orjson.dumps(event))
 
 
+@pytest.mark.parametrize("lacking", ["specversion", "id", "source", "type"])
+@pytest.mark.parametrize("kind", ["text/plain", "application/json", "image/png"])
+def test_an_event_whose_headers_lack_one_that_every_event_has_is_no_plain_publish(lacking: str, kind: str) -> None:
+    headers = {name: value for name, value in HEADERS.items() if name != f"ce-{lacking}"}
+    with pytest.raises(InvalidEvent, match=f"lacks {lacking}"):
+        read_one(headers, kind, b'{"title": "Built"}')
+    assert read_one({"ce-foreign": "1"}, "text/plain", b"text").body == "text"
+
+
 @pytest.mark.parametrize(
     "source",
     ["/ci", "ci", "urn:uuid:1", "https://u@[::1]:80/a%20b?c=d#e", "mailto:a@b.example", "?q", "#f", "/größe/你"],

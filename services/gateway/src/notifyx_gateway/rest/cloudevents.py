@@ -60,8 +60,11 @@ Event = dict[str, Any]
 
 
 def is_binary(headers: Mapping[str, str]) -> bool:
-    """Return whether the request is a CloudEvent in binary mode. ``headers`` has names in lower case."""
-    return f"{PREFIX}specversion" in headers
+    """Return whether the request is a CloudEvent in binary mode. ``headers`` has names in lower case.
+
+    Any attribute that every event has makes it one: without the others it is refused, and not taken for a text.
+    """
+    return any(PREFIX + name in headers for name in _REQUIRED)
 
 
 def from_structured(data: Any) -> Event:
