@@ -173,7 +173,7 @@ def test_of_too_many_attachments_the_others_are_counted() -> None:
     assert (told.data or {})["attachments_left_out"] == [*["f"] * MAX_PARTS, "and 5 more"]
 
 
-@pytest.mark.parametrize(("kind", "payload"), [("github", {}), ("gitlab", {"object_kind": "push"})])
+@pytest.mark.parametrize(("kind", "payload"), [("github", {"zen": "x"}), ("gitlab", {"object_kind": "push"})])
 def test_of_many_commits_only_those_are_read_that_are_shown(kind: str, payload: dict[str, Any]) -> None:
     read_ids: list[str] = []
 
@@ -287,6 +287,8 @@ def test_a_foreign_body_is_refused_with_a_sentence_by_every_kind() -> None:
             with pytest.raises(InvalidRequest) as rejected:
                 kind.read(Delivery(payload))
             assert rejected.value.reason.endswith("."), name
+            with pytest.raises(InvalidRequest):
+                kind.read(Delivery(payload, {"x-github-event": "push"}))
     with pytest.raises(NotFound, match="alertmanager"):
         kind_of("nothing")
     for media, body in (("application/json", b"{"), (FORM, b"payload=%7B"), (FORM, b"{'a'")):
@@ -317,6 +319,13 @@ def test_what_tools_add_or_cut_loses_no_webhook(media: str, body: bytes, ends: s
     (told,) = read_hook(kind_of("apprise"), media, body, Delivery(None))
     assert isinstance(told, KeyedNotification)
     assert (told.title, told.body, told.priority) == ("Backup \\", f"é & a=b {ends}", "high")
+
+
+@pytest.mark.parametrize("kind", [name for name in KINDS if name != "apprise"])
+@pytest.mark.parametrize("body", [b"", b"object_kind=push&type=made&alerts=1&sender=ada&data=x"])
+def test_the_fields_of_a_form_are_no_webhook_where_it_has_one_that_is(kind: str, body: bytes) -> None:
+    with pytest.raises(InvalidRequest, match=f"no webhook of the kind {kind}: the field 'payload' is missing"):
+        read_hook(kind_of(kind), FORM, body, Delivery(None, {"x-github-event": "push"}))
 
 
 MULTIPART = "multipart/form-data; boundary=b-1"

@@ -100,6 +100,6 @@ ESCAPED = r"fix \*x\* \<b>"
     ],
 )  # fmt: skip
 def test_what_is_plain_at_its_sender_is_shown_so(kind: str, event: str, payload: dict[str, object], body: str) -> None:
-    (told,) = kind_of(kind).read(Delivery(payload, {"x-github-event": event}))
+    (told,) = kind_of(kind).read(Delivery({"sender": {"login": "ada"}, **payload}, {"x-github-event": event}))
     assert isinstance(told, KeyedNotification)
     assert told.body == body

@@ -84,9 +84,9 @@ def read_hook(kind: Kind, content_type: str, body: bytes, delivery: Delivery) ->
     """
     media = media_type(content_type)
     if media == MULTIPART:
-        payload = read_multipart(content_type, body).value()
+        payload = _sent_in_form(kind, read_multipart(content_type, body))
     elif media == FORM and not is_json(body):  # `curl -d` calls JSON a form, too
-        payload = read_form(body).value()
+        payload = _sent_in_form(kind, read_form(body))
     elif media in TEXT_TYPES or media == "application/json" or media.endswith("+json"):
         payload = read_sent_json(body)
     else:
@@ -95,6 +95,14 @@ def read_hook(kind: Kind, content_type: str, body: bytes, delivery: Delivery) ->
         )
     digest = hashlib.sha256(body).hexdigest()
     return kind.read(dataclasses.replace(delivery, payload=payload, digest=digest))
+
+
+def _sent_in_form(kind: Kind, form: Form) -> Any:
+    if not (form.has_payload or kind.form_fields):
+        raise InvalidRequest(
+            f"This form is no webhook of the kind {kind.name}: {kind.form} is missing.", code="unknown_webhook"
+        )
+    return form.value()
 
 
 def media_type(content_type: str) -> str:

@@ -9,6 +9,9 @@ from notifyx_common.errors import InvalidRequest
 from notifyx_gateway.rest.hooks.github_events import describe
 from notifyx_gateway.rest.hooks.publication import Delivery, Part, event_key, mapping, text
 
+_ALWAYS = ("repository", "organization", "enterprise", "sender", "installation", "hook", "zen")
+"""What GitHub's webhooks name: each has one of these, and most have several."""
+
 
 def read(delivery: Delivery) -> list[Part]:
     """Return the one notification of the event; its body, name and id are the key."""
@@ -17,6 +20,10 @@ def read(delivery: Delivery) -> list[Part]:
     if not isinstance(payload, dict) or not event:
         raise InvalidRequest(
             "This is no webhook of GitHub: it has no X-GitHub-Event or is no object.", code="unknown_webhook"
+        )
+    if not any(payload.get(name) for name in _ALWAYS) and not mapping(payload.get(event)):
+        raise InvalidRequest(
+            "This is no webhook of GitHub: it names neither a repository nor a sender.", code="unknown_webhook"
         )
     repository = text(mapping(payload.get("repository")).get("full_name"))
     described = describe(event, payload, _sender(payload) or "somebody")

@@ -18,7 +18,8 @@ Signature: TypeAlias = Literal["github", "standard"]
 class Kind:
     """One kind: its reader, and how its sender proves who it is, besides a Bearer token and a secret URL.
 
-    ``recognise`` returns whether a body can only be of this kind; ``form`` says what holds it in a form.
+    ``recognise`` returns whether a body can only be of this kind; ``form_fields`` are those of a form that it is
+    itself; other kinds have all of it in the field ``payload``.
     """
 
     name: str
@@ -26,7 +27,13 @@ class Kind:
     recognise: Callable[[object], bool] = lambda _: False
     signature: Signature | None = None
     credential_header: str = ""
-    form: str = "the field 'payload'"
+    form_fields: tuple[str, ...] = ()
+
+    @property
+    def form(self) -> str:
+        """What a form of this kind has, in words."""
+        names = " and ".join(f"'{name}'" for name in self.form_fields)
+        return f"the fields {names}" if names else "the field 'payload'"
 
 
 KINDS: Mapping[str, Kind] = {
@@ -37,7 +44,7 @@ KINDS: Mapping[str, Kind] = {
         Kind("github", github.read, signature="github"),
         Kind("gitlab", gitlab.read, signature="standard", credential_header="x-gitlab-token"),
         Kind("standard", standard.read, signature="standard"),
-        Kind("apprise", apprise.read, apprise.recognise, form="the fields 'title' and 'message'"),
+        Kind("apprise", apprise.read, apprise.recognise, form_fields=("title", "message")),
     )
 }
 
