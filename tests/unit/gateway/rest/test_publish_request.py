@@ -243,6 +243,29 @@ def test_one_bad_event_of_a_batch_does_not_stop_the_rest() -> None:
             read_publish_request({}, "application/cloudevents-batch+json", body)
 
 
+@pytest.mark.parametrize(
+    ("body", "title", "text", "priority"),
+    [
+        ("title=Hi there&priority=high", "Hi there", "", "high"),
+        ("priority=high&body=größer is+better", "", "größer is better", "high"),
+        ("title=T&body=hello+w%6Frld", "T", "hello world", "normal"),
+        ("message=hello there", "", "hello there", "normal"),
+        ("title=100% sure&body=a\nb&", "100% sure", "a\nb", "normal"),
+        ("title=T&message=1=1, yes!", "T", "1=1, yes!", "normal"),
+    ],
+)
+def test_a_form_is_read_though_its_spaces_are_not_encoded(body: str, title: str, text: str, priority: str) -> None:
+    told = read_one({}, "application/x-www-form-urlencoded", body.encode())
+    assert (told.title, told.body, told.priority) == (title, text, priority)
+
+
+@pytest.mark.parametrize("body", [b"body=a & b", b"message=a&b&title=c", b"title=%ff", b"title=\xff"])
+def test_a_form_that_is_not_encoded_is_refused_and_never_what_people_read(body: bytes) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        read_one({}, "application/x-www-form-urlencoded", body)
+    assert refused.value.code == "malformed_form"
+
+
 def test_forms_are_read_and_are_never_what_people_read() -> None:
     form = "application/x-www-form-urlencoded"
     webhook = "payload=%7B%22title%22%3A%22Built%22%7D"
@@ -259,6 +282,11 @@ def test_forms_are_read_and_are_never_what_people_read() -> None:
     for text in (b'{"ref": "main"}', b"{}", b"[1]", b'{"title": "x"', b"{braces}", b'{"title": "x", "more": 1}'):
         assert read_one({}, form, text).body == text.decode()
     assert read_one({}, "text/plain", b'{"title": "x"}').body == '{"title": "x"}'
-    for unknown in (b"user%5Bname%5D=ada", b"payload=%7B%22ref%22%3A%22main%22%7D"):
+    for unknown in (
+        b"user%5Bname%5D=ada",
+        b"message=a&body=b",
+        b"title=a&more=b",
+        b"payload=%7B%22ref%22%3A%22main%22%7D",
+    ):
         with pytest.raises(UnsupportedMediaType, match="a form whose 'payload' is a notification in JSON or a webhook"):
             read_one({}, form, unknown)

@@ -154,8 +154,11 @@ def _json_meant(body: bytes) -> Any:
 
 def _of_form(form: Form, key: str | None, sizes: Sizes) -> PublishRequest:
     value = form.value()
-    if isinstance(value, dict) and recognised(value) is None and not set(value) <= set(NewNotification.model_fields):
-        raise not_understood()
+    if isinstance(value, dict) and recognised(value) is None:
+        if not form.has_payload and "message" in value and "body" not in value:
+            value["body"] = value.pop("message")
+        if not set(value) <= set(NewNotification.model_fields):
+            raise not_understood()
     return _of_json(value, key, sizes)
 
 

@@ -21,6 +21,12 @@ _VALUE = rb"(?:[A-Za-z0-9*._~!'()+:@/,;=\[\]{}&-]++|" + _OCTET + rb")*+"
 _FORM = re.compile(_NAME + rb"=" + _VALUE + rb"\Z")
 _ENCODED = re.compile(_OCTET)
 
+_KNOWN = tuple(f"{name}=".encode() for name in ("payload", "version", "message", "title", "body", "priority"))
+"""With what a form begins that is meant for here, however it is encoded."""
+
+_NO_FIELD = re.compile(rb"(?:\A|&)[^&=]++(?:&|\Z)")
+"""What stands after an ampersand of the text itself; a space or a percent sign alone has one meaning."""
+
 
 @dataclass(frozen=True, slots=True)
 class Form:
@@ -46,19 +52,26 @@ class Form:
 
 
 def is_form(body: bytes) -> bool:
-    """Return whether ``body`` is a form: an encoded one, or with a field that senders of webhooks use.
+    """Return whether ``body`` is a form: an encoded one, or one that begins with a field that is known here.
 
-    ``curl -d 'text'`` calls any text a form; a text with a space, or without anything encoded, is none.
+    ``curl -d 'text'`` calls any text a form; any other text with a space, or without anything encoded, is none.
     """
-    if not _FORM.match(body):
-        return False
-    return body.startswith((b"payload=", b"version=", b"message=", b"title=", b"body=")) or bool(_ENCODED.search(body))
+    return body.startswith(_KNOWN) or (_FORM.match(body) is not None and _ENCODED.search(body) is not None)
 
 
 def read_form(body: bytes) -> Form:
-    """Return the fields of an encoded form. Raises :class:`InvalidRequest`."""
+    """Return the fields of a form, in which a space and UTF-8 may stand for themselves, as ``curl -d`` sends them.
+
+    Raises :class:`InvalidRequest`: a form is read or refused, and never what people read.
+    """
+    if _NO_FIELD.search(body):
+        raise InvalidRequest(
+            "An ampersand of this form begins no field: encode it (curl's --data-urlencode), or send a text as "
+            "text/plain.",
+            code="malformed_form",
+        )
     try:
-        pairs = parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="strict")
+        pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="strict")
     except ValueError:
         raise InvalidRequest("The body is not a form in UTF-8.", code="malformed_form") from None
     return Form(dict(pairs))
@@ -68,5 +81,6 @@ def not_understood() -> UnsupportedMediaType:
     """Return the error for a form, or its ``payload``, whose fields nothing is known of."""
     return UnsupportedMediaType(
         "Nothing is known of the fields of this form: send JSON, text/plain, a form whose 'payload' is a notification "
-        "in JSON or a webhook of Alertmanager, Grafana or Apprise, or one with 'title' and 'body' or 'message'."
+        "in JSON or a webhook of Alertmanager, Grafana or Apprise, or one with 'title', 'body' (or 'message') "
+        "and 'priority'."
     )
