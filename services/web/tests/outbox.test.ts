@@ -12,6 +12,7 @@ import {
   messagesTo,
   nextToSend,
   statusText,
+  whyWaiting,
 } from "@/model/outbox";
 
 const HOUR = 3_600_000;
@@ -30,6 +31,14 @@ describe("the outbox", () => {
     expect(statusText(refused, NO_ANSWER)).toBe("There is no such user.");
     const discardable = ["", NO_ANSWER, "It is away."].map((problem) => canBeDiscarded(message, problem));
     expect([...discardable, canBeDiscarded(refused, NO_ANSWER)]).toEqual([false, false, true, true]);
+  });
+
+  it("has its own words for an outcome that nobody knows, as a person has no key", () => {
+    const message = publish("a", 1) as Message;
+    const said = whyWaiting(new ApiError(504, "deadline_exceeded", "Send it again with its key."));
+    expect(statusText(message, said)).toMatch(/^Sending\. It is not known yet .* sent again by itself/);
+    expect(canBeDiscarded(message, said)).toBe(false);
+    expect(whyWaiting(new ApiError(503, "unavailable", "Later."))).toBe("Later.");
   });
 
   it("sends in the order of the doing, around what was refused", () => {

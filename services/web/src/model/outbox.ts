@@ -38,6 +38,9 @@ export type Message = Extract<Entry, { kind: "publish" | "send" }>;
 export const MAX_ENTRIES = 200;
 export const MAX_CHARACTERS = 1_000_000;
 
+export const UNKNOWN_OUTCOME =
+  "It is not known yet whether the server took it; it is sent again by itself, and is there once.";
+
 const KEY_LIFETIME_MS = 23 * 3_600_000;
 
 /** Why `entry` cannot be taken beside `entries`, if so. */
@@ -89,16 +92,21 @@ export function contentOf({ body, data }: Content) {
   return { title, body: text, data: data === undefined ? read : (readJson(data) as Record<string, unknown>) };
 }
 
+/** Why a try that may be repeated failed. What the server says of an unknown outcome is for programs, which have the key. */
+export function whyWaiting(error: ApiError): string {
+  return error.code === "deadline_exceeded" ? UNKNOWN_OUTCOME : error.message;
+}
+
 /** How a message that is not confirmed stands, where `problem` is why the last try failed. */
 export function statusText(message: Message, problem: string): string {
   if (message.problem !== undefined) return message.problem;
-  if (problem === NO_ANSWER) return `Sending. ${problem}`;
+  if (problem === NO_ANSWER || problem === UNKNOWN_OUTCOME) return `Sending. ${problem}`;
   return problem === "" ? "Sending" : `Waiting to be sent. ${problem}`;
 }
 
-/** Whether it can be discarded: not while a server has it that has not answered, and may take it. */
+/** Whether it can be discarded: not while a server may have taken it. */
 export function canBeDiscarded(message: Message, problem: string): boolean {
-  return message.problem !== undefined || (problem !== "" && problem !== NO_ANSWER);
+  return message.problem !== undefined || (problem !== "" && problem !== NO_ANSWER && problem !== UNKNOWN_OUTCOME);
 }
 
 /** Messages on their way to `topic` (or, without one, to people), in their order. */

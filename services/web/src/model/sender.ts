@@ -9,7 +9,7 @@ import { exclusively, randomKey } from "@/api/locks";
 import { Observable } from "@/api/observable";
 import type { NewNotification } from "@/api/types";
 import type { Ack, Unack } from "./acks";
-import { afterFailure, beforeTry, type Entry, full, nextToSend, ordered, requestOf } from "./outbox";
+import { afterFailure, beforeTry, type Entry, full, nextToSend, ordered, requestOf, whyWaiting } from "./outbox";
 
 /** `problem`: why the last try failed, for as long as it does; or that the server takes long to answer. */
 export interface Sending {
@@ -124,7 +124,7 @@ export class Outbox {
         } else if (after.problem !== undefined) this.#write(after);
         else if (error instanceof ApiError) {
           failures += 1;
-          this.#say(error.message);
+          this.#say(whyWaiting(error));
           await this.#pause(pauseAfter(failures, error.retryAfter, Math.random()));
         }
       }
