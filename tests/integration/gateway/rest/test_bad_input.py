@@ -54,7 +54,7 @@ PUBLISH: list[tuple[str, bytes, dict[str, str], int]] = [
     ("charset", b'{"title":"x"}', {"Content-Type": "application/json; charset=latin-1"}, 415),
     ("gzip", b"\x1f\x8b\x08", {**JSON, "Content-Encoding": "gzip"}, 415),
     ("media type", b"<a/>", {"Content-Type": "application/xml"}, 415),
-    ("media type of nothing", b"x", {"Content-Type": "multipart/form-data; boundary=x"}, 415),
+    ("form without an end", b"x", {"Content-Type": "multipart/form-data; boundary=x"}, 400),
     ("text not utf-8", b"\xff\xfe", {"Content-Type": "text/plain"}, 400),
     ("empty text", b"", {"Content-Type": "text/plain"}, 400),
     ("key", b'{"title":"x"}', {**JSON, "Idempotency-Key": "a b"}, 400),
