@@ -129,7 +129,8 @@ _PUBLISH_BODY: dict[str, Schema] = {
 _PUBLISH_PROBLEMS = (400, 403, 404, 409, 413, 415, 429, 503, 504)
 _PUBLISH_WAYS = (
     "Answered after the commit. Also takes plain text (what `curl -d 'text'` sends is taken as text, whatever content "
-    "type it says, unless it is such a notification in JSON) and CloudEvents 1.0: structured as "
+    "type it says, unless it is such a notification in JSON, or a form that begins with one of its fields: that is "
+    "read or refused) and CloudEvents 1.0: structured as "
     "application/cloudevents+json, a batch as application/cloudevents-batch+json, and binary with `ce-` headers. A "
     "CloudEvent's source and id are its idempotency key when no header gives one: the same event with other "
     "attributes is a replay. Webhooks of Alertmanager, Grafana and Apprise are recognised and published as at "
