@@ -36,7 +36,7 @@ from notifyx_common.contracts.store.log import (
 from notifyx_common.contracts.store.subscriptions import SubscriptionSettings
 from notifyx_common.contracts.store.topics import NewTopic, TopicPatch
 from notifyx_common.contracts.stream_tickets import NewStreamTicket
-from notifyx_common.errors import NotifyxError
+from notifyx_common.errors import InvalidRequest, NotifyxError
 from notifyx_common.reading import parse_json, parse_model
 from notifyx_common.tokens import InvalidToken, unverified_part, verify_access_token
 from notifyx_gateway.rest.hooks.kinds import KINDS
@@ -164,6 +164,8 @@ def _check_echo(message: Message) -> None:
         message.join_ref, message.ref, message.topic, message.event,
     )  # fmt: skip
     assert orjson.loads(reply(message, "ok", {}, message.join_ref))[1] == message.ref
+    if isinstance(message.payload, InvalidRequest):
+        assert orjson.loads(reply(message, "error", message.payload.to_reply(), message.join_ref))[1] == message.ref
 
 
 def _check_parts(parts: Sequence[Part]) -> None:

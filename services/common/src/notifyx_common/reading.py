@@ -80,25 +80,28 @@ Time = Annotated[AwareDatetime, TIME_TEXT]
 """A time with its offset from UTC, as RFC 3339 writes it."""
 
 
-def parse_json(raw: bytes | str) -> Any:
-    """Decode JSON in UTF-8. Raises :class:`InvalidRequest` (``malformed_json``), also for NaN and infinities."""
+def parse_json(raw: bytes | str, name: str = "body") -> Any:
+    """Decode JSON in UTF-8. Raises :class:`InvalidRequest` (``malformed_json``), also for NaN and infinities.
+
+    ``name`` is what an error calls the JSON.
+    """
     try:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
-        reason = _not_utf8(raw) or f"The body is not valid JSON: {error}."
+        reason = _not_utf8(raw, name) or f"The {name} is not valid JSON: {error}."
         raise InvalidRequest(reason, code="malformed_json") from None
     octets = raw.encode() if isinstance(raw, str) else raw
     return _with_exact_integers(octets) if _may_have_long_integers(octets) else value
 
 
-def _not_utf8(raw: bytes | str) -> str:
+def _not_utf8(raw: bytes | str, name: str) -> str:
     """Return a sentence about what in ``raw`` is no UTF-8; empty where all of it is."""
     try:
         raw.encode() if isinstance(raw, str) else raw.decode()
     except UnicodeError as error:
         start = error.start if isinstance(error, UnicodeDecodeError | UnicodeEncodeError) else 0
         unit = "character" if isinstance(raw, str) else "byte"
-        return f"The body is not in UTF-8, as JSON has to be: {unit} {start + 1} is none of it."
+        return f"The {name} is not in UTF-8, as JSON has to be: {unit} {start + 1} is none of it."
     return ""
 
 

@@ -104,7 +104,7 @@ async def test_accepted_upgrades(gateway: Gateway, query: str, headers: dict[str
     ("send", "code"),
     [
         (lambda raw: raw.frame(1, b"not json"), 1007),
-        (lambda raw: raw.frame(1, b'["1","1","topic:news","phx_join",{}'), 1007),
+        (lambda raw: raw.frame(1, b'["1",1e400,"topic:news","phx_join",{}]'), 1007),
         (lambda raw: raw.frame(1, b"\xff\xfe"), 1007),
         (lambda raw: raw.frame(1, b'{"topic":"x"}'), 1008),
         (lambda raw: raw.frame(1, b'["1","1","topic:news","phx_join"]'), 1008),
@@ -136,6 +136,65 @@ async def test_bad_frames_close_their_connection_only(
         assert await bad.close_code() == code
         good.message("1", "1", "topic:news", "phx_join", {})
         assert (await good.reply())[4]["status"] == "ok"
+
+
+HALF = b'{"body":"\\ud83d"}'
+ENDLESS = b'{"data":{"n":1e400}}'
+
+
+@pytest.mark.parametrize("payload", [HALF, ENDLESS, b"[" * 3000, b"", b'{"a":', b"nonsense"])
+async def test_an_invalid_payload_is_an_error_to_its_ref_and_the_connection_continues(
+    gateway: Gateway, payload: bytes
+) -> None:
+    async with connected(gateway) as raw:
+        raw.message("1", "1", "topic:news", "phx_join", {})
+        assert (await raw.reply())[1] == "1"
+        for ref in range(2, 12):
+            raw.message("1", str(ref), "topic:news", "publish", {"body": "good"})
+        raw.frame(1, b'["1","bad","topic:news","publish",%b]' % payload)
+        raw.frame(1, b'[null,"beat","phoenix","heartbeat",%b]' % payload)
+        raw.message("1", "12", "topic:news", "publish", {"body": "good"})
+        answers = [await raw.answer() for _ in range(13)]
+        got = {answer[1]: answer[4] for answer in answers}
+        assert {got[ref]["response"]["code"] for ref in ("bad", "beat")} == {"malformed_json"}
+        assert {got[str(ref)]["status"] for ref in range(2, 13)} == {"ok"}
+
+
+async def test_invalid_payloads_without_a_pause_close_the_connection(memory: MemoryStore) -> None:
+    settings = replace(SETTINGS, control_per_second=1000, control_burst=20)
+    async with running_gateway([memory.url], settings=settings) as gateway, connected(gateway) as raw:
+        for number in range(1000):
+            raw.frame(1, b'["1","%d","topic:news","publish",%b]' % (number, HALF))
+        assert await raw.close_code() == 1008
+
+
+@pytest.mark.parametrize(
+    ("bad", "code"),
+    [
+        (lambda raw: raw.frame(1, b"not json"), 1007),
+        (lambda raw: raw.frame(2, b"\x01\0\0\0\0"), 1008),
+        (lambda raw: raw.frame(3, b"x"), 1002),
+        (lambda raw: raw.frame(1, b"[" + b"1," * 5000 + b"1]"), 1009),
+    ],
+)
+async def test_what_came_before_a_bad_frame_is_answered(
+    gateway: Gateway, memory: MemoryStore, bad: Callable[[Raw], None], code: int
+) -> None:
+    async with connected(gateway) as raw:
+        raw.message("1", "1", "topic:news", "phx_join", {})
+        assert (await raw.reply())[1] == "1"
+        for ref in range(2, 202):
+            raw.message("1", str(ref), "topic:news", "publish", {"body": "good"})
+        bad(raw)
+        raw.message("1", "after", "topic:news", "publish", {"body": "not read"})
+        refs = []
+        while (received := await raw.receive())[0] == 1:
+            message = orjson.loads(received[1])
+            refs += [message[1]] if message[3] == "phx_reply" else []
+        assert received[0] == 8
+        assert int.from_bytes(received[1][:2], "big") == code
+        assert sorted(refs, key=int) == [str(ref) for ref in range(2, 202)]
+        assert memory.topics["news"].last_seq == 200
 
 
 async def test_fragments_make_one_message(gateway: Gateway) -> None:

@@ -348,12 +348,38 @@ async def test_the_credential_may_be_in_the_query(client: Client) -> None:
         assert orjson.loads(await response.read())["status"] == 410
 
 
-@pytest.mark.parametrize("line", [b"nonsense!", b"[1]", b"AAAA", b'["1"', b"[" + b" " * 70_000 + b"]"])
-async def test_a_bad_line_ends_the_session(client: Client, poll: LongPoll, line: bytes) -> None:
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [
+        (b"nonsense!", 400), (b"[1]", 400), (b"AAAA", 400), (b'["1"', 400), (b"", 400), (b" \n ", 400),
+        (b"[" + b" " * 300_000 + b"]", 413),
+    ],
+)  # fmt: skip
+async def test_a_body_that_is_no_lines_is_refused_and_the_session_stays(
+    client: Client, poll: LongPoll, line: bytes, status: int
+) -> None:
     await client.get()
-    assert await client.post(line) == 500
-    assert poll.count == 0
-    assert (await client.get())["status"] == 410
+    assert await client.post(line) == status
+    assert poll.count == 1
+    assert await client.post(message(None, "1", "phoenix", "heartbeat", {})) == 200
+    assert (await client.messages(1))[0][1] == "1"
+
+
+async def test_a_bad_line_takes_no_good_one_with_it(client: Client, memory: MemoryStore) -> None:
+    await client.get()
+    assert await client.post(message("1", "1", "topic:news", "phx_join", {})) == 200
+    await client.messages(1)
+    first, last = (message("1", ref, "topic:news", "publish", {"body": ref}) for ref in "24")
+    half = b'["1","3","topic:news","publish",{"body":"\\ud83d"}]'
+    assert await client.post(first, half, last) == 200
+    got = {part[1]: part[4] for part in await client.messages(5) if part[3] == "phx_reply"}
+    assert [got[ref]["status"] for ref in "234"] == ["ok", "error", "ok"]
+    assert got["3"]["response"]["code"] == "malformed_json"
+    good, nonsense = message("1", "5", "topic:news", "publish", {"body": "5"}), b"nonsense!"
+    for _ in range(2):  # a repeated request has no effect twice, and the same answer
+        assert await client.post(nonsense, good) == 400
+    assert [part[4]["status"] for part in await client.messages(2) if part[3] == "phx_reply"] == ["ok"]
+    assert memory.topics["news"].last_seq == 3
 
 
 def waiting(gateway: Gateway) -> float | None:

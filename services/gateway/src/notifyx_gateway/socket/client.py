@@ -34,6 +34,7 @@ from notifyx_gateway.delivery.sinks import Format
 from notifyx_gateway.errors import RateLimited
 from notifyx_gateway.socket.budget import Budget
 from notifyx_gateway.socket.context import SocketContext
+from notifyx_gateway.socket.ending import Ending
 from notifyx_gateway.socket.frames import Message, reply
 from notifyx_gateway.socket.protocol import (
     Channel,
@@ -90,6 +91,10 @@ class ClientTransport(Protocol):
         """Close with ``code``, after which the client reconnects."""
         ...
 
+    def end(self, code: int, reason: str) -> None:
+        """Read nothing more; close with ``code`` once what was received is answered, or after a deadline."""
+        ...
+
     def pause(self) -> None:
         """Stop reading from the client until :meth:`resume`."""
         ...
@@ -128,6 +133,7 @@ class ConnectedClient:
 
     __slots__ = (
         "_check_at",
+        "_ending",
         "_flow",
         "_in_flight",
         "_in_flight_bytes",
@@ -173,6 +179,7 @@ class ConnectedClient:
         self.budget = Budget(context.rates, context.clock)
         self._reading_history: asyncio.Lock | None = None
         self._tasks: Tasks | None = None
+        self._ending: Ending | None = None
 
     @property
     def principal(self) -> Principal:
@@ -200,7 +207,7 @@ class ConnectedClient:
         """Count a message of a kind that no honest client sends in numbers."""
         wait = self.budget.spend_control()
         if self.budget.hopeless:
-            self.transport.close(POLICY_VIOLATION, "too many joins, leaves, heartbeats or rejected messages")
+            self.transport.end(POLICY_VIOLATION, "too many joins, leaves, heartbeats or rejected messages")
         elif wait:
             self.transport.pause_for(wait)
 
@@ -231,8 +238,22 @@ class ConnectedClient:
         """End a channel on the server's initiative."""
         self.apply(self.channel_set.end(channel, event))
 
+    def close_when_answered(self, code: int, reason: str) -> None:
+        """Close once nothing received is unanswered, or after a request's deadline; nothing more is received."""
+        close = functools.partial(self.transport.close, code, reason)
+        if self._answered():
+            close()
+        else:
+            self._ending = Ending(self._answered, close, self.context.settings.request_deadline)
+
+    def _answered(self) -> bool:
+        return not (self._in_flight or self.channel_set.queued)
+
     def on_closed(self) -> None:
         """End all channels and tasks; the connection is closed."""
+        if self._ending is not None:
+            self._ending.cancel()
+            self._ending = None
         self.apply(self.channel_set.clear())
         self._count_queued()
         self._flow.leave(self)
@@ -311,6 +332,8 @@ class ConnectedClient:
     def _dispatch(self, channel: Channel, message: Message) -> None:
         try:
             if not isinstance(message.payload, dict):
+                if isinstance(message.payload, InvalidRequest):
+                    raise message.payload
                 raise InvalidRequest("The payload is a JSON object.")
             channel.joined.handle(message)
         except NotifyxError as error:
@@ -323,6 +346,8 @@ class ConnectedClient:
         self._in_flight_bytes -= message.size
         self._flow.end(1, message.size)
         self.pace()
+        if self._ending is not None:
+            self._ending.check()
 
     def must_wait(self) -> bool:
         """Return whether the next message waits for answers to earlier ones of this account; reading then pauses."""

@@ -1,7 +1,8 @@
 """One WebSocket connection: takes frames, passes the messages on, and writes bytes, all within bounds.
 
 No input may raise into the event loop: invalid input closes this connection only, with a code after which the client
-reconnects (the server never chooses 1000).
+reconnects (the server never chooses 1000). What came before it is handled and answered first, within a deadline; the
+connection is not read meanwhile.
 
 Nobody is rejected for sending much. While a cause in :data:`CAUSES` holds, the connection is not read, so TCP stops the
 sender; what was read already is held, in order. The bound of what is held is what is read at once.
@@ -68,9 +69,9 @@ MAX_LATE = 1000
 
 MAX_FRAGMENTS = 1024
 
-OVER_BUDGET, TOO_BUSY, NOT_WRITTEN = 1, 2, 4
+OVER_BUDGET, TOO_BUSY, NOT_WRITTEN, ENDING = 1, 2, 4, 8
 CAUSES = {OVER_BUDGET: "budget", TOO_BUSY: "in_flight", NOT_WRITTEN: "unwritten"}
-"""Why a connection is not read, for metrics."""
+"""Why a connection is not read, for metrics; one that ends is not read any more."""
 
 NONE = -1
 """In the place of a descriptor."""
@@ -84,6 +85,7 @@ class WebSocketConnection:
         "_close_timer",
         "_context",
         "_descriptor",
+        "_failure",
         "_fragment_count",
         "_fragments",
         "_free",
@@ -143,6 +145,8 @@ class WebSocketConnection:
         self._fragment_count = 0
         self._kind = TEXT
         self._held: deque[Frame] | None = None
+        self._failure: BadFrame | None = None
+        """What came after the frames that are held, and is no frame."""
         self._causes = 0
         self._late = 0
         self._waiting: asyncio.Future[None] | None = None
@@ -172,7 +176,7 @@ class WebSocketConnection:
         if self._held is None:
             if self.closed or not (self.client.must_wait() or self._turns.over()):
                 self._receive(frame)
-                if self._causes and not self.closed:
+                if self._causes and not self.closed and self._held is None:
                     self._hold()
                 return
             self._hold().append(frame)
@@ -181,7 +185,10 @@ class WebSocketConnection:
 
     def fail(self, error: BadFrame) -> None:
         """What follows on the connection is no frame."""
-        self.close(error.code, str(error))
+        if self._held is None:
+            self.end(error.code, str(error))
+        else:
+            self._failure = error
 
     def pause_writing(self) -> None:
         """Above the high-water mark."""
@@ -293,6 +300,14 @@ class WebSocketConnection:
             self._write(close_frame(code, reason))
             self._finish(str(code))
 
+    def end(self, code: int, reason: str) -> None:
+        if self.closed or self._causes & ENDING:
+            return
+        self._causes |= ENDING
+        self.client.close_when_answered(code, reason)
+        if not self.closed and self._held is None:
+            self._hold()
+
     def pause(self) -> None:
         self._stop(TOO_BUSY)
 
@@ -316,6 +331,9 @@ class WebSocketConnection:
                 return False
             if number and self._turns.over():
                 return True
+            if not self._held and self._failure is not None:
+                self.end(self._failure.code, str(self._failure))
+                return False
             if not self._held:
                 self._held = None
                 if not self._raw.is_closing():
@@ -359,7 +377,7 @@ class WebSocketConnection:
             if wait:
                 self.pause_for(wait)
         except BadFrame as error:
-            self.close(error.code, str(error))
+            self.end(error.code, str(error))
         except Exception as error:
             log.error("connection_failed", exc_info=error)
             self.close(INTERNAL_ERROR, "internal error")

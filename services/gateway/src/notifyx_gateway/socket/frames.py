@@ -3,14 +3,15 @@
 The serializer 2.0.0 has arrays and binary pushes, 1.0.0 objects. Messages are encoded as arrays; a connection with the
 other serializer converts them (:func:`as_object`), except notifications, which have a prefix of their own.
 
-An invalid frame raises :class:`BadFrame`, which closes the connection.
+A frame whose sender cannot be answered raises :class:`BadFrame`, which ends the connection. Where only the payload is
+invalid, it is an error in the message, and the message is rejected like others.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -19,6 +20,7 @@ import orjson
 from notifyx_common.errors import InvalidRequest
 from notifyx_common.reading import parse_json
 from notifyx_gateway.delivery.cursors import Row
+from notifyx_gateway.socket import envelopes
 
 Ref: TypeAlias = str | int | float | None
 """What a client calls a message; it is echoed as it came, number or text."""
@@ -45,6 +47,7 @@ class BadFrame(ValueError):
 class Message:
     """One message from a client, of ``size`` bytes. ``payload`` is any JSON value, or ``bytes`` from a binary push.
 
+    Where the JSON is not valid, ``payload`` is the :class:`InvalidRequest` that says so.
     It is never changed. A frozen dataclass costs three times as much to create, for each message.
     """
 
@@ -59,9 +62,9 @@ class Message:
 def decode_text(data: bytes) -> Message:
     """Decode ``[join_ref, ref, topic, event, payload]``; later elements are ignored. Raises :class:`BadFrame`."""
     try:
-        parts = parse_json(data)
-    except InvalidRequest:
-        raise BadFrame("the message is not valid JSON", INVALID_DATA) from None
+        parts = parse_json(data, "message")
+    except InvalidRequest as error:
+        parts = [*_envelope(data, envelopes.of_array), InvalidRequest(error.reason, code=error.code)]
     if not isinstance(parts, list) or len(parts) < 5:
         raise BadFrame("a message is a JSON array of join_ref, ref, topic, event and payload")
     return _message(*parts[:5], size=len(data))
@@ -70,9 +73,10 @@ def decode_text(data: bytes) -> Message:
 def decode_object(data: bytes) -> Message:
     """Decode ``{"join_ref", "ref", "topic", "event", "payload"}`` of serializer 1.0.0. Raises :class:`BadFrame`."""
     try:
-        parts = parse_json(data)
-    except InvalidRequest:
-        raise BadFrame("the message is not valid JSON", INVALID_DATA) from None
+        parts = parse_json(data, "message")
+    except InvalidRequest as error:
+        parts = [*_envelope(data, envelopes.of_object), InvalidRequest(error.reason, code=error.code)]
+        return _message(*parts, size=len(data))
     if not isinstance(parts, dict):
         raise BadFrame("a message of serializer 1.0.0 is a JSON object of topic, event, payload and ref")
     fields = (parts.get(name) for name in ("join_ref", "ref", "topic", "event", "payload"))
@@ -181,6 +185,18 @@ class SocketFormat:
             parts += (header(around + len(raw)), prefix, raw, suffix)
         payload = b"".join(parts)
         return payload, len(payload)
+
+
+def _envelope(data: bytes, read: Callable[[bytes], list[Any] | None]) -> list[Any]:
+    """Return the refs, the topic and the event of a message whose JSON is not valid. Raises :class:`BadFrame`."""
+    try:
+        data.decode()
+    except UnicodeDecodeError:  # after which a connection has to end (RFC 6455, section 8.1)
+        raise BadFrame("the message is not UTF-8", INVALID_DATA) from None
+    envelope = read(data)
+    if envelope is None:
+        raise BadFrame("the message is not valid JSON", INVALID_DATA)
+    return envelope
 
 
 def _message(join_ref: Any, ref: Any, topic: Any, event: Any, payload: Any, *, size: int) -> Message:

@@ -23,19 +23,15 @@ from quart import Blueprint, Response, request
 
 from notifyx_common.background import every
 from notifyx_common.contracts.gateway import LONG_POLL, LONG_POLL_CALLERS, LONG_POLL_TOKEN
-from notifyx_common.errors import NotFound, NotifyxError, TooLarge
+from notifyx_common.errors import InvalidRequest, NotFound, NotifyxError, TooLarge, Unavailable
 from notifyx_common.limiting.addresses import capped_address
-from notifyx_common.logs import get_logger
 from notifyx_common.serving.callers import require_caller
 from notifyx_gateway.socket.client import INTERNAL_ERROR
 from notifyx_gateway.socket.context import SocketContext
-from notifyx_gateway.socket.frames import BadFrame
 from notifyx_gateway.socket.longpoll_peers import Peers
 from notifyx_gateway.socket.longpoll_session import TRY_AGAIN_LATER, LongPollSession
 from notifyx_gateway.socket.upgrade import LONGPOLL_PATH, Rejection, reject_origin, reject_version, speaks_objects
 from notifyx_gateway.upstream.credential_state import Affects
-
-log = get_logger(__name__)
 
 SESSION_IDLE_TIMEOUT = 15.0
 """How long a session lives without a poll, in seconds."""
@@ -155,11 +151,10 @@ class LongPoll:
         try:
             body: bytes = await request.data
             await session.push(seen, body, self._lines(body))
-        except (BadFrame, NotifyxError) as error:
-            log.info("long_poll_closed", reason=str(error))
-            session.close(INTERNAL_ERROR, "bad frame")
-            self._end(name, "bad frame")
-            return _answer(500)
+        except NotifyxError as error:
+            if not isinstance(error, Unavailable):
+                session.client.spend_control()
+            return _answer(error.http_status, reason=error.reason)
         finally:
             session.posts -= 1
         return _answer(200)
@@ -197,6 +192,8 @@ class LongPoll:
 
     def _lines(self, body: bytes) -> list[bytes]:
         lines = [line.strip() for line in body.split(b"\n") if line.strip()]
+        if not lines:
+            raise InvalidRequest("A request has at least one line.")
         if len(lines) > MAX_LINES or any(len(line) > self._context.settings.max_frame for line in lines):
             raise TooLarge("A batch has at most 100 lines, each no larger than a frame.")
         return lines

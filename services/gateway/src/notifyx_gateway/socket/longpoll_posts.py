@@ -22,12 +22,14 @@ MAX_RECENT = 8
 class Post:
     """One request with lines, and those that repeat it, one after the other."""
 
-    __slots__ = ("handled", "key", "turn")
+    __slots__ = ("handled", "key", "rejected", "turn")
 
     def __init__(self, key: bytes) -> None:
         self.key = key
         self.handled = 0
         """Number of its lines that were handled."""
+        self.rejected: list[tuple[int, str]] = []
+        """The numbers of its lines that are no messages, from 1, and why."""
         self.turn = asyncio.Lock()
 
 

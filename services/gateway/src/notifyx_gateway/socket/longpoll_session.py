@@ -7,15 +7,15 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from notifyx_common.errors import Unavailable
+from notifyx_common.errors import InvalidRequest, Unavailable
 from notifyx_common.serving.answers import answer
 from notifyx_gateway.delivery.cursors import Row
 from notifyx_gateway.socket.admission import Admission
 from notifyx_gateway.socket.client import ConnectedClient
 from notifyx_gateway.socket.context import SocketContext
-from notifyx_gateway.socket.frames import Message, around_notification, as_object, decode_line
+from notifyx_gateway.socket.frames import BadFrame, Message, around_notification, as_object, decode_line
 from notifyx_gateway.socket.longpoll_answers import Answered, Answers, Choice
-from notifyx_gateway.socket.longpoll_posts import Posts
+from notifyx_gateway.socket.longpoll_posts import Post, Posts
 from notifyx_gateway.socket.user_channel import make_handler
 
 POLL_TIMEOUT = 10.0
@@ -55,6 +55,7 @@ class LongPollSession:
         self._objects = objects
         self.closed = False
         self.close_reason = ""
+        self._ending = False
         self.last_poll = asyncio.get_running_loop().time()
         self.place = admission.place
         self._answers = Answers()
@@ -113,6 +114,11 @@ class LongPollSession:
         for event in (self._changed, self._emptied, self._reading):
             event.set()
         self.client.on_closed()
+
+    def end(self, code: int, reason: str) -> None:
+        if not (self.closed or self._ending):
+            self._ending = True
+            self.client.close_when_answered(code, reason)
 
     def discard(self) -> None:
         """Drop what is queued, and what would be repeated."""
@@ -217,21 +223,30 @@ class LongPollSession:
         self._together.note(self, self.waiting_bytes())
 
     async def push(self, seen: int, body: bytes, lines: Sequence[bytes]) -> None:
-        """Handle the ``lines`` of ``body``, each once, also if the request is repeated. Raises as :meth:`receive`."""
-        if self._answers.one_token:
-            for line in lines:
-                await self.receive(line)
-            return
-        post = self._recent_posts.find(seen, body)
+        """Handle the ``lines`` of ``body``, each once, also if the request is repeated.
+
+        Raises :class:`InvalidRequest` at the end if one of them is no message, and :class:`Unavailable` before the
+        first that would be too many in progress.
+        """
+        post = Post(b"") if self._answers.one_token else self._recent_posts.find(seen, body)
         async with post.turn:
             while post.handled < len(lines):
-                message = await self.receive(lines[post.handled])
+                try:
+                    message = await self.receive(lines[post.handled])
+                except BadFrame as error:
+                    post.rejected.append((post.handled + 1, str(error)))
+                    self.client.spend_control()
+                else:
+                    if message is not None and message.ref is None:
+                        self._recent_posts.remove(post)
                 post.handled += 1
-                if message is not None and message.ref is None:
-                    self._recent_posts.remove(post)
+        if post.rejected:
+            number, reason = post.rejected[0]
+            count = f"{len(post.rejected)} of {len(lines)} lines"
+            raise InvalidRequest(f"Of no effect, as they are no messages: {count}. Line {number}: {reason}.")
 
     async def receive(self, line: bytes) -> Message | None:
-        """Handle one message, and return it; ``None`` once the session is closed.
+        """Handle one message, and return it; ``None`` once the session is closed or ends.
 
         Raises :class:`BadFrame`, or :class:`Unavailable` if too many are in progress.
         """
@@ -240,7 +255,7 @@ class LongPollSession:
                 await self._may_receive()
         except TimeoutError:
             raise Unavailable("Too many requests of this session are being worked on.") from None
-        if self.closed:
+        if self.closed or self._ending:
             return None
         wait = self.client.budget.spend(len(line))
         if wait:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from notifyx_common.errors import InvalidRequest
 from notifyx_gateway.socket.frames import Message, Ref, encode, reply
 
 
@@ -127,6 +128,8 @@ class ChannelSet:
 
     def receive(self, message: Message) -> Sequence[Effect]:
         """Return the effects of a message from the client."""
+        if isinstance(message.payload, InvalidRequest) and message.event != "phx_join":
+            return _answer(message, "error", message.payload.to_reply(), message.join_ref)
         if message.topic == "phoenix":
             return self._phoenix(message)
         if message.event == "phx_join":
@@ -185,8 +188,10 @@ class ChannelSet:
             rejection = {"code": "too_many_channels", "reason": "too many channels joined"}
             return (*ended, *_answer(message, "error", rejection, message.join_ref))
         if not isinstance(message.payload, dict):
-            rejection = {"code": "invalid_request", "reason": "The join params are a JSON object."}
-            return (*ended, *_answer(message, "error", rejection, message.join_ref))
+            error = InvalidRequest("The join params are a JSON object.")
+            if isinstance(message.payload, InvalidRequest):
+                error = message.payload
+            return (*ended, *_answer(message, "error", error.to_reply(), message.join_ref))
         channel = self.channels[message.topic] = Channel(message)
         return (*ended, CheckJoin(channel, message.payload))
 
