@@ -7,13 +7,17 @@ import html
 import re
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from notifyx_common.contracts.registry import Lease
-from notifyx_gateway.dashboard.overview import PROMETHEUS_UNAVAILABLE
+from notifyx_gateway.dashboard.collector import Snapshot
+from notifyx_gateway.dashboard.overview import PROMETHEUS_UNAVAILABLE, Overview, overview
+from notifyx_gateway.rest.pages import Pages
+from notifyx_gateway.rest.routes import dashboard
 from notifyx_local.postgres import Cluster
 from support.gateway import Stack, running_stack
 from support.patience import PATIENCE
@@ -235,3 +239,31 @@ async def test_the_past_comes_from_prometheus_where_there_is_one(postgres: Clust
         await page(running, "/dashboard/live?span=1d")
     assert len(asked) == 8, "one set of queries for all who look"
     assert {(round(end - start), step) for start, end, step in asked} == {(24 * 3600 - 720, 720.0)}
+
+
+async def test_it_is_rendered_once_for_each_snapshot(postgres: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    rendered: list[tuple[str, str]] = []
+    text = Pages.text
+
+    def counted(self: Pages, template: str, /, **values: Any) -> str:
+        rendered.append((template, values["view"].version))
+        return text(self, template, **values)
+
+    read: list[str] = []
+
+    def view(snapshot: Snapshot, *rest: Any) -> Overview:
+        read.append(snapshot.version)
+        return overview(snapshot, *rest)
+
+    monkeypatch.setattr(Pages, "text", counted)
+    monkeypatch.setattr(dashboard, "overview", view)
+    async with running_stack(postgres) as running:
+        before = running.gateway.collector.made
+        shown = [await asyncio.gather(*(page(running), page(running, "/dashboard/live"))) for _ in range(10)]
+        assert len({text for pair in shown for text in pair}) == len(rendered)
+        read.clear()
+        for _ in range(10):
+            await page(running, "/dashboard/state")
+        snapshots = running.gateway.collector.made - before
+    assert len(set(rendered)) == len(rendered) <= 2 * (snapshots + 1)
+    assert len(set(read)) == len(read)

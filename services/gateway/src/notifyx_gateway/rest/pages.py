@@ -17,7 +17,7 @@ from notifyx_gateway.rest.prose import as_html
 
 HTML = "text/html; charset=utf-8"
 DYNAMIC_LEVEL = 4
-"""Of compression, for what is made anew for each request."""
+"""Of compression, for what is made anew every few seconds."""
 
 
 class Pages:
@@ -61,9 +61,9 @@ class Pages:
         """Return a page without secrets, which is the same for everybody, with its compressed form."""
         return gzipped(HTML, self.text(template, **values).encode())
 
-    def compressed(self, template: str, /, **values: Any) -> Response:
-        """Return a live page without secrets, compressed where the client accepts that."""
-        return self.send(gzipped(HTML, self.text(template, **values).encode(), DYNAMIC_LEVEL))
+    def live_document(self, template: str, /, **values: Any) -> File:
+        """Return the same of a page that is soon another one."""
+        return gzipped(HTML, self.text(template, **values).encode(), DYNAMIC_LEVEL)
 
     def send(self, document: File) -> Response:
         """Return a page that was rendered before as a response; it may run scripts of this origin."""
