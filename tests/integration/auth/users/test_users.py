@@ -53,6 +53,45 @@ async def test_a_time_zone_is_one_that_exists(database: str) -> None:
         assert resolved.data["users"][ada.id]["time_zone"] == "Asia/Tokyo"
 
 
+LETTERS, ASCII = "x@ex\u00e4mple.com", "x@xn--exmple-cua.com"
+
+
+@pytest.mark.parametrize(("first", "second"), [(LETTERS, ASCII), (ASCII, LETTERS)])
+async def test_an_address_is_one_accounts_in_both_spellings_of_its_domain(
+    database: str, first: str, second: str
+) -> None:
+    async with running_auth(database) as auth:
+        owner, other = await auth.sign_up(first), await auth.sign_up("other@example.org")
+        again = await auth.call("POST", "/users", {"email": second, "password": PASSWORD})
+        assert (again.status, again.data["code"]) == (409, "email_taken")
+        for spelling in (first, second, second.upper()):
+            assert (await auth.sign_in(spelling)).status == 200
+        resolved = await auth.call("POST", "/users:resolve", {"users": [first, second]})
+        assert [resolved.data["users"][one]["id"] for one in (first, second)] == [owner.id, owner.id]
+        other = await auth.signed_in(other)
+        auth.clock.move(minutes=2)
+        change = await auth.call("PUT", "/me/email", {"email": second, "password": PASSWORD}, as_=other)
+        assert change.data["taken"] is True
+        confirmed = await auth.call("POST", "/me/email/confirm", {"token": change.data["token"]}, as_=other)
+        assert (confirmed.status, confirmed.data["code"]) == (409, "email_taken")
+
+
+@pytest.mark.parametrize("alone", [False, True])
+async def test_an_account_of_an_earlier_release_signs_in_with_its_own_spelling(database: str, *, alone: bool) -> None:
+    async with running_auth(database) as auth:
+        earlier = await auth.sign_up("earlier@example.org", "one longer phrase")
+        await User.filter(id=earlier.id).update(email=ASCII, email_key=ASCII)
+        if not alone:
+            newer = await auth.sign_up("newer@example.org", "quite different words")
+            await User.filter(id=newer.id).update(email=LETTERS, email_key=LETTERS)
+        else:
+            taken = await auth.call("POST", "/users", {"email": LETTERS, "password": PASSWORD})
+            assert (taken.status, taken.data["code"]) == (409, "email_taken")
+        assert (await auth.sign_in(ASCII, "one longer phrase")).status == 200
+        in_letters = "one longer phrase" if alone else "quite different words"
+        assert (await auth.sign_in(LETTERS, in_letters)).status == 200
+
+
 async def test_an_email_is_taken_whatever_its_case_also_at_the_same_time(database: str) -> None:
     async with running_auth(database) as auth:
         body = {"password": PASSWORD, "name": ""}

@@ -38,6 +38,11 @@ def test_an_api_key_is_read_back_and_is_masked_in_logs() -> None:
         ("Ada@Example.ORG", "ada@example.org"),
         ("ada@exämple.org", "ada@exämple.org"),
         ("mi\u212ae@example.org", None),  # KELVIN SIGN, whose lower case is an ordinary k
+        ("x@xn--exmple-cua.com", "x@ex\u00e4mple.com"),
+        ("X@EX\u00c4MPLE.com", "x@ex\u00e4mple.com"),
+        ("x@mail.XN--exmple-cua.com", "x@mail.ex\u00e4mple.com"),
+        ("x@stra\u00dfe.de", "x@strasse.de"),  # where its mail goes
+        ("x@xn--0.example.org", "x@xn--0.example.org"),  # no spelling of letters
         ("Ada@Mailhost", "ada@mailhost"),  # an account from before addresses needed a dot
         ("ada@example.org\0", None),
         ("ada", None),

@@ -10,7 +10,7 @@ from typing import get_args
 
 from notifyx_auth.base.errors import InvalidLink
 from notifyx_auth.base.models import AccountMail, EmailChange, PasswordReset, User, Verification
-from notifyx_auth.base.secret_formats import digest
+from notifyx_auth.base.secret_formats import digest, email_key
 from notifyx_common.contracts.account_mails import RequestedKind
 from notifyx_common.contracts.accounts import LinkKind
 from notifyx_common.errors import TooManyRequests
@@ -66,7 +66,9 @@ async def end_links(user: User, *former: str) -> None:
     await EmailChange.filter(user=user).delete()
     # A mail that waits has no link yet: it would get one after this, which nobody has asked for since. Whoever makes
     # one locks the user first, so it is made before this, and deleted above, or finds no mail any more.
-    keys = [mail_key(kind, address) for kind in get_args(RequestedKind) for address in (user.email_key, *former)]
+    had = (user.email_key, *former)
+    addresses = {*had, *(email_key(one) or one for one in had)}  # requests are recorded by the key of today
+    keys = [mail_key(kind, address) for kind in get_args(RequestedKind) for address in addresses]
     await AccountMail.filter(key__in=[*keys, mail_key("email_confirmation", str(user.id))]).delete()
 
 

@@ -18,7 +18,7 @@ from notifyx_auth.accounts.pending_mails import PendingMails
 from notifyx_auth.base import password_rules
 from notifyx_auth.base.credential_changes import Change, ChangeLog
 from notifyx_auth.base.models import PasswordReset, User
-from notifyx_auth.base.secret_formats import digest, email_key, new_secret
+from notifyx_auth.base.secret_formats import digest, email_keys, new_secret
 from notifyx_auth.credentials import api_keys
 from notifyx_auth.sessions import devices, sessions
 from notifyx_auth.sessions.password_check import PasswordCheck, lock_checked
@@ -60,7 +60,7 @@ async def request_reset(email: str, managed: str, lifetime: timedelta, now: date
     token = new_secret()
     async with in_transaction(CONNECTION):
         user = await User.filter(id=found.id).select_for_update().first()
-        if user is None or user.email_key != email_key(email):  # it has another address now
+        if user is None or user.email_key not in email_keys(email):  # it has another address now
             raise _no_such_user()
         ends = await replace_link(PasswordReset, user, token, pace=RESEND_AFTER, lifetime=lifetime, now=now)
     return ResetLink(user_id=str(user.id), email=user.email, time_zone=user.time_zone, token=token, expires_at=ends)

@@ -19,8 +19,9 @@ from tortoise.transactions import in_transaction
 from notifyx_auth.accounts.links import CLAIM_AFTER, RESEND_AFTER, mail_key, replace_link
 from notifyx_auth.base.errors import AlreadyVerified, TooManyMails
 from notifyx_auth.base.models import AccountMail, EmailChange, PasswordReset, User, Verification
-from notifyx_auth.base.secret_formats import LinkTokens, digest, email_key
+from notifyx_auth.base.secret_formats import LinkTokens, digest, email_key, email_keys
 from notifyx_auth.base.settings import AuthSettings
+from notifyx_auth.users.users import written_alike
 from notifyx_common.contracts.account_mails import (
     LEASE_SECONDS,
     NO_RECIPIENT,
@@ -156,7 +157,7 @@ class PendingMails:
     async def _reset_link(self, mail: AccountMail, now: datetime) -> MailLink:
         user = await _locked(mail)
         fresh = not mail.linked
-        managed = email_key(self.settings.admin_email) == user.email_key
+        managed = user.email_key in email_keys(self.settings.admin_email)
         ends = now + self._lifetime("password_reset")
         if not managed:
             ends = await self._place(PasswordReset, mail, user, RESEND_AFTER, self._lifetime("password_reset"), now)
@@ -185,7 +186,7 @@ class PendingMails:
         change = await EmailChange.get_or_none(hash=digest(token), expires_at__gt=now).select_related("user")
         if change is None:
             raise _nobody()
-        taken = await User.filter(email_key=email_key(change.email)).exclude(id=change.user.id).exists()
+        taken = await User.filter(email_key__in=email_keys(change.email)).exclude(id=change.user.id).exists()
         shown = "" if taken else token
         return MailLink(
             to=change.email, time_zone=mail.time_zone, token=shown, expires_at=change.expires_at, taken=taken
@@ -223,7 +224,7 @@ async def _replace(transaction: BaseDBAsyncClient, row: list[object]) -> None:
 
 async def _locked(mail: AccountMail) -> User:
     """Return the user with the address, whose row is locked, so that a link is made once."""
-    user = await User.filter(email_key=email_key(mail.email)).select_for_update().first()
+    user = written_alike(await User.filter(email_key__in=email_keys(mail.email)).select_for_update(), mail.email)
     # Another gateway may have made the link, or have ended the mail, meanwhile.
     current = await AccountMail.get_or_none(id=mail.id)
     if user is None or current is None:

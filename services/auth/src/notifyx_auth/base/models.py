@@ -20,6 +20,7 @@ class User(Model):
 
     id = fields.UUIDField(primary_key=True, default=uuid4)
     email = fields.CharField(max_length=254)
+    # Its domain is in letters; accounts of earlier releases have the spelling that was typed.
     email_key = fields.CharField(max_length=254, unique=True)
     email_verified = fields.BooleanField(default=False)
     name = fields.CharField(max_length=200, default="")

@@ -118,14 +118,45 @@ def verify_secret(secret: str, stored_digest: str) -> bool:
 
 
 def email_key(email: str) -> str | None:
-    """Return the unique form of an email (lower case) that an account may have, or ``None`` for an invalid address.
+    """Return the unique form of an email that an account may have, or ``None`` for an invalid address.
 
+    It is lower case, with the domain in letters: that of a mailbox has two spellings, as ``xn--exmple-cua.com``.
     Text that changes under NFKC is rejected: two addresses that look the same must not be two users.
     """
     try:
         email = _EMAIL.validate_python(email)
     except ValidationError:
         return None
-    key = email.lower()
-    same = unicodedata.normalize("NFKC", email) == email and unicodedata.normalize("NFKC", key) == key
+    name, _, domain = email.lower().rpartition("@")
+    key = f"{name}@{_in_letters(domain)}"
+    same = all(unicodedata.normalize("NFKC", text) == text for text in (email, email.lower(), key))
     return key if same and len(key) <= 254 else None
+
+
+def email_keys(email: str) -> tuple[str, ...]:
+    """Return the keys of accounts that have ``email``, first the one written alike; none for an invalid address.
+
+    Accounts of earlier releases have the key that their address was written with: it is theirs still.
+    """
+    key = email_key(email)
+    if key is None:
+        return ()
+    name, _, domain = key.rpartition("@")
+    return tuple(dict.fromkeys((email.lower(), key, f"{name}@{_in_ascii(domain)}")))
+
+
+def _in_letters(domain: str) -> str:
+    """Return ``domain`` as mail servers get it, in letters; as it is if there is no such form."""
+    if domain.isascii() and "xn--" not in domain:
+        return domain
+    try:
+        return domain.encode("idna").decode("idna")
+    except UnicodeError:
+        return domain
+
+
+def _in_ascii(domain: str) -> str:
+    try:
+        return domain if domain.isascii() else domain.encode("idna").decode("ascii")
+    except UnicodeError:
+        return domain

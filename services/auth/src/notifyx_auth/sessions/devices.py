@@ -14,7 +14,7 @@ from uuid import UUID
 from tortoise.backends.base.client import BaseDBAsyncClient
 
 from notifyx_auth.base.models import Device, User
-from notifyx_auth.base.secret_formats import digest, email_key, is_device_token, new_device_token
+from notifyx_auth.base.secret_formats import digest, email_keys, is_device_token, new_device_token
 
 MAX_DEVICES = 20
 """Known devices of a user; one more replaces the one that was used longest ago."""
@@ -34,11 +34,12 @@ async def owner(email: str, token: str, now: datetime) -> str | None:
 
     It is one query whether there is such a user or not: its time tells nothing of that.
     """
-    key = email_key(email)
-    if key is None:
+    keys = email_keys(email)
+    if not keys:
         return None
-    known = await Device.filter(user__email_key=key, hash=digest(token), expires_at__gt=now).first()
-    return None if known is None else str(known.user_id)
+    rows = Device.filter(user__email_key__in=keys, hash=digest(token), expires_at__gt=now)
+    owners = dict(await rows.values_list("user__email_key", "user_id"))
+    return next((str(owners[key]) for key in keys if key in owners), None)
 
 
 async def record(

@@ -15,7 +15,7 @@ from notifyx_auth.base import password_rules
 from notifyx_auth.base.credential_changes import ChangeLog
 from notifyx_auth.base.errors import EmailTaken
 from notifyx_auth.base.models import User
-from notifyx_auth.base.secret_formats import email_key
+from notifyx_auth.base.secret_formats import email_key, email_keys
 from notifyx_auth.users.hash_turns import Turn
 from notifyx_auth.users.passwords import Passwords
 from notifyx_common.contracts.auth import ResolvedUser
@@ -61,7 +61,7 @@ async def create(email: str, password: str, name: str, address: str, *, password
     if key is None:
         raise invalid_email()
     async with passwords.turn(Turn(address)) as thread:
-        if await User.exists(email_key=key):
+        if await User.exists(email_key__in=email_keys(email)):
             raise _email_taken()
         password_rules.check(password, email, name=name)
         password_hash = await passwords.hash(password, thread)
@@ -72,9 +72,18 @@ async def create(email: str, password: str, name: str, address: str, *, password
 
 
 async def by_email(email: str) -> User | None:
-    """Return the user with this email, ignoring case."""
-    key = email_key(email)
-    return None if key is None else await User.get_or_none(email_key=key)
+    """Return the user with this email, ignoring case and the spelling of its domain."""
+    keys = email_keys(email)
+    return written_alike(await User.filter(email_key__in=keys), email) if keys else None
+
+
+def written_alike(users: Sequence[User], email: str) -> User | None:
+    """Return the one of ``users`` whose address is written as ``email`` is, else as it may be; ``None`` if nobody's.
+
+    Accounts of earlier releases may have two spellings of one address: each signs in with its own.
+    """
+    by_key = {user.email_key: user for user in users}
+    return next((by_key[key] for key in email_keys(email) if key in by_key), None)
 
 
 async def by_id(user_id: str) -> User:
@@ -123,10 +132,11 @@ async def set_time_zone(user_id: str, name: str, changes: ChangeLog, now: dateti
 async def resolve(requested: Sequence[str]) -> dict[str, ResolvedUser]:
     """Return the users found, by the requested id or email."""
     ids = {text: found for text in requested if (found := _uuid(text)) is not None}
-    emails = {text: key for text in requested if text not in ids and (key := email_key(text)) is not None}
+    emails = {text: keys for text in requested if text not in ids and (keys := email_keys(text))}
     if not ids and not emails:
         return {}
-    rows = await User.filter(Q(id__in=set(ids.values())) | Q(email_key__in=set(emails.values())))
+    wanted_keys = {key for keys in emails.values() for key in keys}
+    rows = await User.filter(Q(id__in=set(ids.values())) | Q(email_key__in=wanted_keys))
     by_key: dict[UUID | str, ResolvedUser] = {}
     for user in rows:
         shown = ResolvedUser(
@@ -137,8 +147,9 @@ async def resolve(requested: Sequence[str]) -> dict[str, ResolvedUser]:
             time_zone=user.time_zone,
         )
         by_key[user.id] = by_key[user.email_key] = shown
-    wanted: dict[str, UUID | str] = {**ids, **emails}
-    return {text: by_key[key] for text, key in wanted.items() if key in by_key}
+    wanted: dict[str, Sequence[UUID | str]] = {**{text: [key] for text, key in ids.items()}, **emails}
+    resolved = {text: next((by_key[key] for key in keys if key in by_key), None) for text, keys in wanted.items()}
+    return {text: user for text, user in resolved.items() if user is not None}
 
 
 async def _save(user: User, field: str, changes: ChangeLog, now: datetime, *, name: str | None = None) -> User:
