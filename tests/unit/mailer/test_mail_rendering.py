@@ -540,6 +540,7 @@ def test_a_context_that_does_not_fit_leaves_the_others_of_its_batch_alone(contex
         "<a@b>",
         "a@" + "x" * 250,
         "a@-..",
+        "a@b.",
         "a@b\x00",
         "a@\N{ACUTE ACCENT}",
     ],

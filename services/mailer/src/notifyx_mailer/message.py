@@ -20,7 +20,7 @@ from notifyx_mailer.headers import address_header, is_one_word, require_names, t
 from notifyx_mailer.render import Rendered
 
 _EMAIL: TypeAdapter[str] = TypeAdapter(StoredEmail)
-_DOMAIN = re.compile(r"[A-Za-z0-9._-]+|\[[A-Za-z0-9.:]+\]")
+_DOMAIN = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|\[[A-Za-z0-9.:]+\]")
 _BODY_POLICY = EmailPolicy(linesep="\r\n", cte_type="7bit", max_line_length=SMTP.max_line_length)
 _BODY_HEADERS = ("MIME-Version", "Content-Type")
 _HEADER_LIMIT = 900
