@@ -12,6 +12,7 @@ from bench.kinds.hung_store import HungStore
 from bench.kinds.least import Least
 from bench.kinds.mail_flood import MailFlood
 from bench.kinds.rest import RestLoad
+from bench.kinds.scaled import GATEWAYS, SIZES, Scaled
 from bench.kinds.slow_count import SlowCount
 from bench.kinds.sockets import SocketLoad
 from bench.kinds.start import Command, Idle
@@ -224,9 +225,13 @@ GROWTH = (
         seconds=30,
     ),
     Case(
-        "grow-topics", "batches of publishes to 10,000 topics, beside one",
+        "grow-topics", "batches of 100 publishes to 100 of 10,000 topics, beside 100 of 100",
         MoreTopics(),
-        (Figure("large", "items a second to 10,000", "higher"), FLAT),
+        (
+            Figure("large", "items a second to 100 of 10,000", "higher"), FLAT,
+            Figure("one", "items a second, all of a batch to one topic", "higher"),
+            Figure("each", "each to a topic of its own, to that", "higher", 2),
+        ),
         seconds=35,
     ),
     stored(200_000),
@@ -265,6 +270,32 @@ def buses(stores: int, gateways: int) -> Case:
 
 
 BUSES = tuple(buses(stores, gateways) for stores in (1, 3) for gateways in (1, 2, 4))
+
+
+def _scale() -> Case:
+    costs = {
+        "deliver": "one message to one connection, us of the gateway",
+        "gateway_publish": "a publish, us of the gateway",
+        "gateway_feed": "the same at each gateway that it reaches",
+        "store_publish": "a publish, us of the store",
+        "store_feed": "the same for each gateway that it reaches",
+        "postgres_publish": "a publish, us of PostgreSQL",
+        "connection_kb": "memory of a connection, kB",
+        "join_kb": "of each further topic that it joins, kB",
+        "gateway_connect": "a connection with its first join, us of the gateway",
+        "gateway_join": "each further join",
+        "store_connect": "a connection with its first join, us of the store",
+        "store_join": "each further join",
+    }
+    figures = [Figure(key, title, "lower", 1) for key, title in costs.items()]
+    for size in SIZES:
+        for gateways in GATEWAYS:
+            where = f"to {size:,} connections at {gateways} gateway{'s' if gateways > 1 else ''}"
+            figures.append(
+                Figure(f"cpu.{size}.{gateways}", f"a delivery {where}, to the model", "lower", 2, target=1.2)
+            )
+            figures.append(Figure(f"kb.{size}.{gateways}", "memory of a connection, kB", "lower", 1))
+    return Case("scale", "the model of large deployments, and what it says", Scaled(), tuple(figures), seconds=110)
 
 
 def fairness(by: How) -> Case:
@@ -315,11 +346,19 @@ def hung_store(stores: int) -> Case:
 def _slow_count() -> Case:
     figures = []
     for way, name in {"publish": "publishes", "inbox": "pages of an inbox"}.items():
-        figures.append(Figure(f"{way}.alone.p99", f"p99 of {name} alone, ms", "lower", 1))
+        figures.append(Figure(f"{way}.alone.p50", f"p50 of {name} alone, ms", "lower", 1))
+        figures.append(Figure(f"{way}.alone.p99", "p99, ms", "lower", 1))
         for company, asks in {"inbox": "its inbox", "counts": "its subscriptions"}.items():
-            figures.append(Figure(f"{way}.{company}.ratio", f"beside one who asks for {asks}", "lower", 1, target=2))
+            figures.append(Figure(f"{way}.{company}.p50.ratio", f"p50 beside one who asks for {asks}", "lower", 1))
+            figures.append(Figure(f"{way}.{company}.p99.ratio", "p99, to that alone", "lower", 1, target=2))
+            figures.append(
+                Figure(f"{way}.{company}_control.p99.ratio", "p99 beside its control, to that alone", "lower", 1)
+            )
+            figures.append(
+                Figure(f"{way}.{company}.p99.control", "p99, to that beside its control", "lower", 1, target=2)
+            )
     title = "40 publishes and 40 pages a second beside an account with 200,000 unread in 1,000 topics that asks always"
-    return Case("fair-count", title, SlowCount(), tuple(figures), seconds=25)
+    return Case("fair-count", title, SlowCount(), tuple(figures), seconds=60)
 
 
 MAIL_FLOOD = Case(
@@ -339,7 +378,7 @@ MAIL_FLOOD = Case(
 
 FAIRNESS = (fairness("socket"), fairness("rest"), hung_store(2), hung_store(1), _slow_count(), MAIL_FLOOD)
 
-ALL = (*PUBLISH, *REST, *DELIVERY, *CONNECTIONS, *START, LEAST, *GROWTH, *BUSES, *FAIRNESS)
+ALL = (*PUBLISH, *REST, *DELIVERY, *CONNECTIONS, *START, LEAST, *GROWTH, _scale(), *BUSES, *FAIRNESS)
 CASES = {case.name: case for case in ALL}
 
 USUAL = tuple(case.name for case in ALL if case not in BUSES)

@@ -444,7 +444,7 @@ static void read_options(int argc, char **argv) {
             case 'P': options.pause = atof(optarg); break;
             default: exit(2);
         }
-    if (options.port < 1 || options.conns < 1 || options.conns > 15000 || options.messages < 1 ||
+    if (options.port < 1 || options.conns < 1 || options.conns > 25000 || options.messages < 1 ||
         options.messages * options.conns > 20000000 || options.size < 24 || options.size > 60000 || options.rate <= 0 ||
         options.seconds > 120 || options.window < 1 || options.topics < 1) {
         fprintf(stderr, "options out of range\n");

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from bench.case import Cores, Tools
-from bench.errors import CannotMeasure
 from bench.figures import Readings
-from bench.kinds.quiet import Act, figures, steadily
+from bench.kinds.fairness import Used, more_than
+from bench.kinds.quiet import Act, Taken, figures, steadily
 from bench.kinds.rest import request
-from bench.load import running
-from bench.servers.own import Own
+from bench.load import Load, running
+from bench.machine import cpu_of
+from bench.servers.own import Own, own_platform
 from bench.servers.server import Server
 from support.phoenix import PhoenixClient
 from support.platform import Person, person
@@ -59,22 +64,26 @@ a checkpoint."""
 @dataclass(frozen=True, slots=True)
 class SlowCount:
     """Forty publishes over the socket and forty pages of an inbox over REST a second: alone, and beside an account with
-    ``topics`` subscriptions, each with ``unread``, that asks for its inbox, or for its counts, over and over.
+    ``topics`` subscriptions, each with ``unread``, that asks for its inbox, or for its counts, over and over; and
+    beside a program that uses as much processor time as that did.
+
+    That is done ``turns`` times for ``seconds``, as in :class:`~bench.kinds.fairness.Fairness`.
     """
 
     topics: int = 1000
     unread: int = 200
-    seconds: float = 4.0
+    seconds: float = 3.0
+    turns: int = 3
 
     def measure(self, tools: Tools, server: Server, cores: Cores) -> Readings:
-        """Return p50 and p99 of the quiet one by way and company, and p99 as a multiple of that alone."""
-        if not isinstance(server, Own):
-            raise CannotMeasure("only the platform is measured")
-        cores.pin(server)
-        return asyncio.run(self._measure(tools, server, cores, f"{tools.label}.count"))
+        """Return p50 and p99 of the quiet one by way and company, to those alone and to those beside the control."""
+        platform = own_platform(server)
+        platform.recycle_log_files()
+        cores.pin(platform)
+        return asyncio.run(self._measure(tools, platform, cores, f"{tools.label}.count"))
 
     async def _measure(self, tools: Tools, server: Own, cores: Cores, topic: str) -> Readings:
-        found: dict[str, float] = {}
+        taken: defaultdict[str, list[Taken]] = defaultdict(list)
         async with person(server.platform, "quiet") as quiet, person(server.platform, "counter") as counter:
             await self._fill(server, counter, f"{topic}.unread")
             await quiet.call("POST", "/topics", json={"name": topic})
@@ -85,32 +94,53 @@ class SlowCount:
                     "publish": lambda: channel.push("publish", {"body": "mine"}),
                     "inbox": lambda: quiet.call("GET", "/inbox?unread=true&limit=10"),
                 }
-                alone = await self._both(ways, "alone")
-                found |= alone
-                for name, path in PATHS.items():
-                    file = tools.scratch / f"count-{name}"
-                    file.write_bytes(request("GET", path, server.http_port, token=counter.token))
-                    options = ["--port", str(server.http_port), "--connections", str(REQUESTS)]
-                    options += ["--requests", str(ENOUGH), str(file)]
-                    with running(tools.programs["httpload"], options, cores=cores.client) as load:
-                        await asyncio.to_thread(load.figures)
-                        load.next()
-                        await asyncio.sleep(1)
-                        beside = await self._both(ways, name)
-                    found |= beside
-                    for way in ways:
-                        found[f"{way}.{name}.ratio"] = beside[f"{way}.{name}.p99"] / alone[f"{way}.alone.p99"]
-                began = time.perf_counter()
-                await counter.call("GET", PATHS["inbox"].removeprefix("/api/v1"))
-                found["inbox_ms"] = (time.perf_counter() - began) * 1000
+
+                async def turn(company: str, used: Used) -> dict[str, float]:
+                    """Return how many processors each process used."""
+                    before, began = used(), time.perf_counter()
+                    for way, found in zip(
+                        ways, await asyncio.gather(*(steadily(act, self.seconds) for act in ways.values())), strict=True
+                    ):
+                        taken[f"{way}.{company}"] += found
+                    seconds, after = time.perf_counter() - began, used()
+                    return {name: (after[name] - before[name]) / seconds for name in before}
+
+                for _ in range(self.turns):
+                    alone = await turn("alone", lambda: cpu_of(server.processes()))
+                    for name, path in PATHS.items():
+                        async with self._asking(tools, server, cores, counter, name, path) as load:
+                            beside = await turn(name, partial(load.used, server.processes()))
+                        shares = [f"{one:.3f}" for one in more_than(alone, beside)]
+                        with running(tools.programs["busy"], shares, cores=cores.client, apart=True) as busy:
+                            await asyncio.to_thread(busy.figures)
+                            await turn(f"{name}_control", partial(busy.used, server.processes()))
+        return self._figures(taken)
+
+    def _figures(self, taken: Mapping[str, list[Taken]]) -> Readings:
+        found: dict[str, float] = {}
+        for key, of_key in taken.items():
+            found |= figures(key, of_key)
+        for key in taken:
+            way, _, company = key.partition(".")
+            for part in ("p50", "p99"):
+                found[f"{key}.{part}.ratio"] = found[f"{key}.{part}"] / found[f"{way}.alone.{part}"]
+                if company in PATHS:
+                    found[f"{key}.{part}.control"] = found[f"{key}.{part}"] / found[f"{key}_control.{part}"]
         return found
 
-    async def _both(self, ways: dict[str, Act], company: str) -> Readings:
-        taken = await asyncio.gather(*(steadily(act, self.seconds) for act in ways.values()))
-        found: dict[str, float] = {}
-        for way, of_way in zip(ways, taken, strict=True):
-            found |= figures(f"{way}.{company}", of_way)
-        return found
+    @contextlib.asynccontextmanager
+    async def _asking(
+        self, tools: Tools, server: Own, cores: Cores, counter: Person, name: str, path: str
+    ) -> AsyncIterator[Load]:
+        """Ask for ``path`` without a pause, from a program in C."""
+        file = tools.scratch / f"count-{name}"
+        file.write_bytes(request("GET", path, server.http_port, token=counter.token))
+        options = ["--port", str(server.http_port), "--connections", str(REQUESTS), "--requests", str(ENOUGH)]
+        with running(tools.programs["httpload"], [*options, str(file)], cores=cores.client) as load:
+            await asyncio.to_thread(load.figures)
+            load.next()
+            await asyncio.sleep(1)
+            yield load
 
     async def _fill(self, server: Own, counter: Person, prefix: str) -> None:
         if prefix not in server.filled:
