@@ -41,8 +41,9 @@ def long_integer_deep_inside() -> None:
         parse_model(SignUp, parse_json(b'{"name":%b%b%b}' % (b"[" * depth, inner, b"]" * depth)))
 
 
-def event(name: str, payload: JsonValue) -> None:
-    github.read(Delivery(payload, {"x-github-event": name}))
+def event(name: str, payload: dict[str, JsonValue]) -> None:
+    named: JsonValue = {**payload, "repository": {"full_name": "shop/web"}}
+    github.read(Delivery(named, {"x-github-event": name}))
 
 
 def words_in_a_number() -> None:
