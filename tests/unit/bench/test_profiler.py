@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -17,7 +18,7 @@ from bench.profiling.profiler import Profiler
 from bench.profiling.stacks import Frame
 
 STACK = "write (/x/src/notifyx_store/log/publish.py:1)"
-SAMPLER = f"""#!{sys.executable}
+SAMPLER = f"""
 import pathlib, signal, sys
 
 def write(*_):
@@ -43,8 +44,13 @@ def _program(folder: Path, text: str) -> Path:
     return program
 
 
+def _sampler(folder: Path) -> Path:
+    """Return a program that runs :data:`SAMPLER`; no path with spaces may stand after ``#!``."""
+    return _program(folder, f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -c {shlex.quote(SAMPLER)} "$@"\n')
+
+
 def test_python_processes_are_sampled_until_the_measurement_ends_and_added_up_by_kind(tmp_path: Path) -> None:
-    profiler = Profiler(tmp_path / "stacks", _program(tmp_path, SAMPLER))
+    profiler = Profiler(tmp_path / "stacks", _sampler(tmp_path))
     with _no_python() as other:
         for _ in range(2):
             with profiler.of("publish")({"store-1": os.getpid(), "store-2": os.getpid(), "postgres": other}):
