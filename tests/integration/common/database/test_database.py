@@ -28,6 +28,7 @@ from cluster.namespaces.pki import Authority
 from notifyx_common.calls.silence import MAX_STEP
 from notifyx_common.database import (
     DRIVER_ERRORS,
+    NOT_CONNECTED,
     Database,
     DatabaseConfig,
     DatabaseUnreachable,
@@ -397,6 +398,7 @@ async def test_what_is_asked_before_the_end_of_a_session_has_been_read_fails_as_
     with pytest.raises(DRIVER_ERRORS) as raised:
         await connection.fetchval("SELECT 1")
     assert isinstance(raised.value, asyncpg.InternalClientError)
+    assert isinstance(raised.value, NOT_CONNECTED), "who listens connects again"
     assert as_unavailable(raised.value) is not None
     connection.terminate()
 

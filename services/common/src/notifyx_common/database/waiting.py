@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from notifyx_common.backoff import Backoff
 from notifyx_common.database.config import PRIMARY_ONLY
+from notifyx_common.database.loss import DRIVER_ERRORS
 from notifyx_common.errors import NotifyxError
 from notifyx_common.logs import get_logger
 
@@ -18,14 +19,8 @@ log = get_logger(__name__)
 
 _RETRIES = Backoff(0.05, 1.0)
 
-NOT_CONNECTED = (
-    OSError,
-    TimeoutError,
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-    asyncpg.TargetServerAttributeNotMatched,
-)
-"""Errors of a server that cannot be connected to, or that is not a primary."""
+NOT_CONNECTED = (*DRIVER_ERRORS, OSError, TimeoutError)
+"""Errors of a server that cannot be connected to, that is not a primary, or that has ended the session."""
 
 
 class DatabaseUnreachable(NotifyxError):
