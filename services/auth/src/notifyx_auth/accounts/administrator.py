@@ -10,12 +10,12 @@ from notifyx_auth.accounts.links import end_links
 from notifyx_auth.base.credential_changes import Change, ChangeLog
 from notifyx_auth.base.locks import Lock, acquire
 from notifyx_auth.base.models import User
-from notifyx_auth.base.secret_formats import email_key, email_keys
+from notifyx_auth.base.secret_formats import email_key
 from notifyx_auth.credentials import api_keys
 from notifyx_auth.sessions import sessions
 from notifyx_auth.users.hash_turns import OWN
 from notifyx_auth.users.passwords import Passwords
-from notifyx_auth.users.users import invalid_email, written_alike
+from notifyx_auth.users.users import by_email, invalid_email
 from notifyx_common.database import CONNECTION
 from notifyx_common.logs import get_logger
 
@@ -33,8 +33,7 @@ async def ensure(email: str, password: str, *, passwords: Passwords, changes: Ch
         raise invalid_email()
     async with in_transaction(CONNECTION) as connection:
         await acquire(connection, Lock.ADMINISTRATOR)
-        # Locked: no sign-in starts a session meanwhile.
-        user = written_alike(await User.filter(email_key__in=email_keys(email)).select_for_update(), email)
+        user = await by_email(email, locked=True)  # no sign-in starts a session meanwhile
         if user is None:
             await User.create(
                 email=email,

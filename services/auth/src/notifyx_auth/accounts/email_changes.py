@@ -17,9 +17,9 @@ from notifyx_auth.accounts.pending_mails import PendingMails
 from notifyx_auth.base.credential_changes import Change, ChangeLog
 from notifyx_auth.base.errors import EmailTaken, InvalidLink
 from notifyx_auth.base.models import EmailChange, User
-from notifyx_auth.base.secret_formats import digest, email_key, email_keys
+from notifyx_auth.base.secret_formats import digest, email_key
 from notifyx_auth.sessions.password_check import PasswordCheck, lock_checked
-from notifyx_auth.users.users import by_id, invalid_email, lock, to_response
+from notifyx_auth.users.users import by_id, invalid_email, is_anothers, lock, to_response
 from notifyx_common.contracts.accounts import AwaitedEmail, ChangedEmail, EmailChangeState, PendingEmail
 from notifyx_common.database import CONNECTION
 from notifyx_common.errors import InvalidRequest, NotFound
@@ -65,7 +65,7 @@ async def request(
         await EmailChange.create(user=user, hash=digest(token), email=email, created_at=now, expires_at=ends)
         if user.email_verified:
             await mails.notify(transaction, "email_change_requested", user, user.email, now, about=email)
-        taken = await _is_anothers(email, user)
+        taken = await is_anothers(email, user)
         await changes.record(transaction, user.id, [], now)
     return PendingEmail(user=to_response(user), email=email, taken=taken, token=token, expires_at=ends, recorded=True)
 
@@ -110,7 +110,7 @@ async def confirm(
         async with in_transaction(CONNECTION) as transaction:
             user = await lock(found.id)
             row = await _open_change(user, token, now)
-            if await _is_anothers(row.email, user):
+            if await is_anothers(row.email, user):
                 raise _taken()
             previous, former = user.email if user.email_verified else "", user.email_key
             user.email, user.email_key, user.email_verified = row.email, email_key(row.email) or "", True
@@ -123,11 +123,6 @@ async def confirm(
         raise _taken() from None
     log.info("email_changed", user=str(user.id))
     return ChangedEmail(user=to_response(user), previous=previous)
-
-
-async def _is_anothers(email: str, user: User) -> bool:
-    """Return whether an account other than that of ``user`` has ``email``, in any spelling."""
-    return await User.filter(email_key__in=email_keys(email)).exclude(id=user.id).exists()
 
 
 def _taken() -> EmailTaken:

@@ -21,7 +21,7 @@ from notifyx_auth.base.errors import AlreadyVerified, TooManyMails
 from notifyx_auth.base.models import AccountMail, EmailChange, PasswordReset, User, Verification
 from notifyx_auth.base.secret_formats import LinkTokens, digest, email_key, email_keys
 from notifyx_auth.base.settings import AuthSettings
-from notifyx_auth.users.users import written_alike
+from notifyx_auth.users.users import by_email, is_anothers
 from notifyx_common.contracts.account_mails import (
     LEASE_SECONDS,
     NO_RECIPIENT,
@@ -186,7 +186,7 @@ class PendingMails:
         change = await EmailChange.get_or_none(hash=digest(token), expires_at__gt=now).select_related("user")
         if change is None:
             raise _nobody()
-        taken = await User.filter(email_key__in=email_keys(change.email)).exclude(id=change.user.id).exists()
+        taken = await is_anothers(change.email, change.user)
         shown = "" if taken else token
         return MailLink(
             to=change.email, time_zone=mail.time_zone, token=shown, expires_at=change.expires_at, taken=taken
@@ -224,7 +224,7 @@ async def _replace(transaction: BaseDBAsyncClient, row: list[object]) -> None:
 
 async def _locked(mail: AccountMail) -> User:
     """Return the user with the address, whose row is locked, so that a link is made once."""
-    user = written_alike(await User.filter(email_key__in=email_keys(mail.email)).select_for_update(), mail.email)
+    user = await by_email(mail.email, locked=True)
     # Another gateway may have made the link, or have ended the mail, meanwhile.
     current = await AccountMail.get_or_none(id=mail.id)
     if user is None or current is None:

@@ -71,19 +71,22 @@ async def create(email: str, password: str, name: str, address: str, *, password
         raise _email_taken() from None
 
 
-async def by_email(email: str) -> User | None:
-    """Return the user with this email, ignoring case and the spelling of its domain."""
-    keys = email_keys(email)
-    return written_alike(await User.filter(email_key__in=keys), email) if keys else None
+async def by_email(email: str, *, locked: bool = False) -> User | None:
+    """Return the user with this email, ignoring case and the spelling of its domain; ``locked``: their row is locked.
 
-
-def written_alike(users: Sequence[User], email: str) -> User | None:
-    """Return the one of ``users`` whose address is written as ``email`` is, else as it may be; ``None`` if nobody's.
-
-    Accounts of earlier releases may have two spellings of one address: each signs in with its own.
+    Accounts of earlier releases may have two spellings of one address: each is found by its own.
     """
-    by_key = {user.email_key: user for user in users}
-    return next((by_key[key] for key in email_keys(email) if key in by_key), None)
+    keys = email_keys(email)
+    if not keys:
+        return None
+    rows = User.filter(email_key__in=keys)
+    by_key = {user.email_key: user for user in await (rows.select_for_update() if locked else rows)}
+    return next((by_key[key] for key in keys if key in by_key), None)
+
+
+async def is_anothers(email: str, user: User) -> bool:
+    """Return whether an account other than that of ``user`` has ``email``, in any spelling."""
+    return await User.filter(email_key__in=email_keys(email)).exclude(id=user.id).exists()
 
 
 async def by_id(user_id: str) -> User:

@@ -27,6 +27,7 @@ from notifyx_gateway.rest.bodies import SMALL_BODY, query, read_form, read_model
 from notifyx_gateway.settings import GatewaySettings
 from notifyx_gateway.upstream.auth import Auth
 from notifyx_gateway.upstream.credential_changes import CredentialChanges
+from notifyx_gateway.upstream.identity import API_KEY_PREFIX
 from notifyx_gateway.upstream.store import Store
 
 MAX_KEY_ID = 32
@@ -187,7 +188,7 @@ def _record_success(request_auth: RequestAuthenticator, wanted: TokenRequest, an
         return  # every client does it all the time
     # Auth has just issued the token.
     actor = str((unverified_part(answer.access_token, 1) or {}).get("sub", ""))
-    subject = actor if wanted.client_id is None else wanted.client_id.removeprefix("nfx_")
+    subject = actor if wanted.client_id is None else wanted.client_id.removeprefix(API_KEY_PREFIX)
     request_auth.record("sign_in", "succeeded", actor=actor, subject=subject, reason=wanted.grant_type)
 
 
@@ -197,7 +198,7 @@ async def _account(auth: Auth, wanted: TokenRequest) -> str:
     Never what somebody typed: it may be a password in the wrong field, also one with an ``@``.
     """
     if wanted.client_id is not None:
-        key = wanted.client_id.removeprefix("nfx_")
+        key = wanted.client_id.removeprefix(API_KEY_PREFIX)
         return key if _KEY_ID.fullmatch(key) else ""
     if wanted.username is None or "@" not in wanted.username:
         return ""
