@@ -100,13 +100,18 @@ export function whyWaiting(error: ApiError): string {
 /** How a message that is not confirmed stands, where `problem` is why the last try failed. */
 export function statusText(message: Message, problem: string): string {
   if (message.problem !== undefined) return message.problem;
-  if (problem === NO_ANSWER || problem === UNKNOWN_OUTCOME) return `Sending. ${problem}`;
+  if (mayBeTaken(problem)) return `Sending. ${problem}`;
   return problem === "" ? "Sending" : `Waiting to be sent. ${problem}`;
 }
 
 /** Whether it can be discarded: not while a server may have taken it. */
 export function canBeDiscarded(message: Message, problem: string): boolean {
-  return message.problem !== undefined || (problem !== "" && problem !== NO_ANSWER && problem !== UNKNOWN_OUTCOME);
+  return message.problem !== undefined || (problem !== "" && !mayBeTaken(problem));
+}
+
+/** Whether the last try has failed, or waits, in such a way that a server may have taken the message. */
+function mayBeTaken(problem: string): boolean {
+  return problem === NO_ANSWER || problem === UNKNOWN_OUTCOME;
 }
 
 /** Messages on their way to `topic` (or, without one, to people), in their order. */

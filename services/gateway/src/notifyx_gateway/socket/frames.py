@@ -64,7 +64,7 @@ def decode_text(data: bytes) -> Message:
     try:
         parts = parse_json(data, "message")
     except InvalidRequest as error:
-        parts = [*_envelope(data, envelopes.of_array), InvalidRequest(error.reason, code=error.code)]
+        parts = _with_error(data, envelopes.of_array, error)
     if not isinstance(parts, list) or len(parts) < 5:
         raise BadFrame("a message is a JSON array of join_ref, ref, topic, event and payload")
     return _message(*parts[:5], size=len(data))
@@ -75,8 +75,7 @@ def decode_object(data: bytes) -> Message:
     try:
         parts = parse_json(data, "message")
     except InvalidRequest as error:
-        parts = [*_envelope(data, envelopes.of_object), InvalidRequest(error.reason, code=error.code)]
-        return _message(*parts, size=len(data))
+        return _message(*_with_error(data, envelopes.of_object, error), size=len(data))
     if not isinstance(parts, dict):
         raise BadFrame("a message of serializer 1.0.0 is a JSON object of topic, event, payload and ref")
     fields = (parts.get(name) for name in ("join_ref", "ref", "topic", "event", "payload"))
@@ -187,8 +186,8 @@ class SocketFormat:
         return payload, len(payload)
 
 
-def _envelope(data: bytes, read: Callable[[bytes], list[Any] | None]) -> list[Any]:
-    """Return the refs, the topic and the event of a message whose JSON is not valid. Raises :class:`BadFrame`."""
+def _with_error(data: bytes, read: Callable[[bytes], list[Any] | None], error: InvalidRequest) -> list[Any]:
+    """Return a message whose JSON is not valid, with ``error`` in place of the payload. Raises :class:`BadFrame`."""
     try:
         data.decode()
     except UnicodeDecodeError:  # after which a connection has to end (RFC 6455, section 8.1)
@@ -196,7 +195,7 @@ def _envelope(data: bytes, read: Callable[[bytes], list[Any] | None]) -> list[An
     envelope = read(data)
     if envelope is None:
         raise BadFrame("the message is not valid JSON", INVALID_DATA)
-    return envelope
+    return [*envelope, InvalidRequest(error.reason, code=error.code)]
 
 
 def _message(join_ref: Any, ref: Any, topic: Any, event: Any, payload: Any, *, size: int) -> Message:
