@@ -5,11 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import signal
-import socket
 import ssl
 import subprocess
-import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,14 +21,15 @@ from notifyx_local.accounts import can_reach
 from notifyx_local.ports import free_port
 from support.child import child
 from support.debian import program
+from support.listening import Server, wait_until_listening
 from support.patience import PATIENCE
 
 KEY = b"the key that seals what tests store"
 
 
 @dataclass(slots=True)
-class Memcached:
-    """A server that can be killed, frozen and started again on its port."""
+class Memcached(Server):
+    """A running one, or one that was killed."""
 
     command: list[str]
     env: dict[str, str]
@@ -51,28 +49,7 @@ class Memcached:
             [*self.command, "-l", "127.0.0.1", "-p", str(self.port), "-U", "0", "-m", "32"],
             account=self.account, env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
-        until = time.monotonic() + PATIENCE
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-            except OSError:
-                assert self.process.poll() is None, "memcached did not start"
-                assert time.monotonic() < until, "memcached does not take connections"
-                time.sleep(0.02)
-            else:
-                return
-
-    def signal(self, number: signal.Signals) -> None:
-        """Freeze (SIGSTOP) or thaw (SIGCONT) it."""
-        assert self.process is not None
-        self.process.send_signal(number)
-
-    def kill(self) -> None:
-        """End it at once, as ``kill -9`` does."""
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait(PATIENCE)
-            self.process = None
+        wait_until_listening(self.process, self.port, lambda: "memcached did not start")
 
 
 @contextlib.contextmanager

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import signal
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +13,14 @@ from uuid import uuid4
 
 from notifyx_local.ports import free_port
 from support.child import child
-from support.patience import PATIENCE
+from support.listening import Server, wait_until_listening
 
 PROGRAM = Path(sys.executable).with_name("nats-server")
 
 
 @dataclass(slots=True)
-class NatsServer:
-    """A server that can be killed, frozen and started again on its port."""
+class NatsServer(Server):
+    """A running one, or one that was killed."""
 
     port: int
     config: Path
@@ -40,28 +37,7 @@ class NatsServer:
         log = self.config.with_suffix(".log")
         with log.open("ab") as output:
             self.process = child([PROGRAM, "-c", self.config], stdout=output, stderr=output)
-        until = time.monotonic() + PATIENCE
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-            except OSError:
-                assert self.process.poll() is None, log.read_text()
-                assert time.monotonic() < until, "NATS does not take connections"
-                time.sleep(0.02)
-            else:
-                return
-
-    def signal(self, number: signal.Signals) -> None:
-        """Freeze (SIGSTOP) or thaw (SIGCONT) it."""
-        assert self.process is not None
-        self.process.send_signal(number)
-
-    def kill(self) -> None:
-        """End it at once, as ``kill -9`` does."""
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait(PATIENCE)
-            self.process = None
+        wait_until_listening(self.process, self.port, log.read_text)
 
 
 def on_bus(server: NatsServer, **more: Any) -> dict[str, Any]:

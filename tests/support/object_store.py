@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from notifyx_local.ports import free_port
 from support.child import child
+from support.listening import wait_until_listening
 from support.patience import PATIENCE
 
 ACCESS_KEY, SECRET_KEY = "an-access-key", "the-secret-of-that-key"
@@ -51,13 +50,7 @@ def running_object_store(folder: Path) -> Iterator[ObjectStore]:
             stdout=log, stderr=subprocess.STDOUT,
         )  # fmt: skip
     try:
-        until = time.monotonic() + PATIENCE
-        while True:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=PATIENCE):
-                break
-            assert process.poll() is None, (folder / "rclone.log").read_text()
-            assert time.monotonic() < until, "the store takes no connections"
-            time.sleep(0.05)
+        wait_until_listening(process, port, (folder / "rclone.log").read_text)
         yield ObjectStore(f"http://127.0.0.1:{port}", folder / "buckets")
     finally:
         process.terminate()

@@ -1,9 +1,4 @@
-"""What a publisher that sends little notices of an account that sends all it can, on one platform.
-
-The flood uses processors, which others would miss whatever they were used for. So each flood has a control: a program
-that uses as much processor time as the flood cost all processes, while the platform has nothing else to do. What the
-platform makes others wait is the difference between the two.
-"""
+"""What a publisher that sends little notices of an account that sends all it can, on one platform."""
 
 from __future__ import annotations
 
@@ -14,18 +9,17 @@ import statistics
 import time
 import zlib
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal
 
 from bench.case import Cores, Tools
 from bench.figures import Readings
-from bench.kinds.quiet import Act, Taken, figures, p99, steadily
+from bench.kinds.company import Turns, more_than
+from bench.kinds.quiet import Act, Taken, p99, steadily
 from bench.kinds.rest import request
 from bench.kinds.sockets import arguments
 from bench.load import Load, running
-from bench.machine import cpu_of
 from bench.servers.own import Own, own_platform
 from bench.servers.server import Server
 from support.phoenix import PhoenixClient
@@ -37,13 +31,7 @@ REQUESTS = 64
 ENOUGH = 1_000_000
 """Messages of a flood, which ends before."""
 
-LITTLE = 0.005
-"""Processors that are not worth a thread of the control."""
-
 How = Literal["socket", "rest"]
-
-Used = Callable[[], Mapping[str, float]]
-"""Returns the processor time of processes, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +63,6 @@ class Fairness:
     async def _measure(self, tools: Tools, server: Own, cores: Cores, topic: str) -> Readings:
         platform, other = server.platform, same_lane(topic)
         watched = [pid for name, pid in server.processes().items() if name.startswith(("gateway", "store"))]
-        taken: defaultdict[str, list[Taken]] = defaultdict(list)
         floods: defaultdict[str, list[float]] = defaultdict(list)
         cores_used: defaultdict[str, list[float]] = defaultdict(list)
         async with person(platform, "quiet") as quiet, person(platform, "flooder") as flooder:
@@ -88,50 +75,32 @@ class Fairness:
                     "rest": lambda: quiet.call("POST", f"/topics/{topic}/notifications", json={"body": "mine"}),
                 }
 
-                async def turn(company: str, used: Used) -> dict[str, float]:
-                    """Return how many processors each process used."""
-                    before, began = used(), time.perf_counter()
-                    for way, publish in ways.items():
-                        taken[f"{way}.{company}"] += await steadily(publish, self.seconds, watched=watched)
-                    seconds, after = time.perf_counter() - began, used()
-                    return {name: (after[name] - before[name]) / seconds for name in before}
+                async def publish() -> dict[str, list[Taken]]:
+                    return {way: await steadily(act, self.seconds, watched=watched) for way, act in ways.items()}
 
+                turns = Turns(tools, server, cores, publish)
                 for _ in range(self.turns):
-                    alone = await turn("alone", lambda: cpu_of(server.processes()))
+                    alone = await turns.alone()
                     for company, size in SIZES.items():
                         async with self._flooding(tools, server, cores, flooder, other, size) as load:
                             first, began = await _last_seq(flooder, other), time.perf_counter()
-                            beside = await turn(company, partial(load.used, server.processes()))
+                            beside = await turns.beside(company, load)
                             accepted = await _last_seq(flooder, other) - first
                         floods[company].append(accepted / (time.perf_counter() - began))
                         cost = more_than(alone, beside)
                         cores_used[company].append(sum(cost))
-                        shares = [f"{one:.3f}" for one in cost]
-                        with running(tools.programs["busy"], shares, cores=cores.client, apart=True) as busy:
-                            await asyncio.to_thread(busy.figures)
-                            control = await turn(f"{company}_control", partial(busy.used, server.processes()))
-                        cores_used[f"{company}_control"].append(control["client"])
-        return self._figures(taken, floods, cores_used)
+                        cores_used[f"{company}_control"].append(await turns.control(company, cost))
+        return self._figures(turns, floods, cores_used)
 
     def _figures(
-        self,
-        taken: Mapping[str, list[Taken]],
-        floods: Mapping[str, list[float]],
-        cores_used: Mapping[str, list[float]],
+        self, turns: Turns, floods: Mapping[str, list[float]], cores_used: Mapping[str, list[float]]
     ) -> Readings:
         found: dict[str, float] = {f"{company}.flood": statistics.mean(rates) for company, rates in floods.items()}
         found |= {f"{company}.cores": statistics.mean(cores) for company, cores in cores_used.items()}
-        for key, of_key in taken.items():
-            found |= figures(key, of_key)
+        for key, of_key in turns.taken.items():
             found[f"{key}.ran"] = p99(one.ran for one in of_key)
             found[f"{key}.queued"] = p99(one.queued for one in of_key)
-        for key in taken:
-            way, _, company = key.partition(".")
-            for part in ("p50", "p99"):
-                found[f"{key}.{part}.ratio"] = found[f"{key}.{part}"] / found[f"{way}.alone.{part}"]
-                if company in SIZES:
-                    found[f"{key}.{part}.control"] = found[f"{key}.{part}"] / found[f"{key}_control.{part}"]
-        return found
+        return {**found, **turns.figures(SIZES)}
 
     @contextlib.asynccontextmanager
     async def _flooding(
@@ -157,20 +126,6 @@ class Fairness:
             while await _last_seq(flooder, topic) < before + WINDOW:
                 await asyncio.sleep(0.05)
             yield load
-
-
-def more_than(alone: Mapping[str, float], beside: Mapping[str, float]) -> list[float]:
-    """Return the processors that each process used more than alone, those of the quiet one's work left out. Pure.
-
-    A part is one processor at most; that of a process with children may be several.
-    """
-    parts: list[float] = []
-    for name, cores in beside.items():
-        more = cores - alone.get(name, 0.0)
-        while more > LITTLE:
-            parts.append(min(more, 1.0))
-            more -= parts[-1]
-    return parts
 
 
 def same_lane(topic: str) -> str:

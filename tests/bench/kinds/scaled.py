@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import resource
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from bench.case import Cores, Tools, per_operation
 from bench.figures import Readings
 from bench.kinds.sockets import USERS, arguments
-from bench.load import complete, running
+from bench.load import Load, complete, running
 from bench.machine import pss_kb
 from bench.scale import Delivery, fitted
 from bench.servers.own import Own, own, own_platform
@@ -73,41 +74,42 @@ class Scaled:
         rate = FEW_RATE if connections == FEW else DELIVERIES / count
         topic = f"{tools.label}.s{connections}"
         platform.topics(topic, 1)
-        options = arguments(
-            platform, topic, mode="steady", connections=count, rate=rate, seconds=self.seconds, size=200
-        )
-        tokens = platform.tokens(USERS)
-        with running(tools.programs["loadclient"], options, tokens=tokens, cores=cores.client) as load:
-            load.figures()
-            before = _memory(platform.processes())
-            load.next()
-            load.figures()
-            each = (_memory(platform.processes()) - before) / count
+        options: dict[str, float] = {"rate": rate, "seconds": self.seconds, "size": 200}
+        with _connected(tools, platform, cores, topic, count, mode="steady", **options) as (load, connecting):
             found = load.measured(platform.processes())
         complete(found)
-        return {"kb_each": each, "connections": float(count), **per_operation(load.cpu, found["done"])}
+        kept = {"kb_each": connecting["kb_each"], "connections": float(count)}
+        return {**kept, **per_operation(load.cpu, found["done"])}
 
 
 def _joining(tools: Tools, platform: Own, cores: Cores) -> Readings:
     """Return what a connection costs with its first join, and each further one: each joins topics of its own."""
-    found = [_connected(tools, platform, cores, joined) for joined in (1, JOINED)]
+    found = []
+    for joined in (1, JOINED):
+        topic, topics = f"{tools.label}.j{joined}", JOINING * joined
+        platform.topics(topic, topics)
+        options = {"topics": topics, "messages": 1}
+        with _connected(tools, platform, cores, topic, JOINING, mode="publish", **options) as (_, connecting):
+            found.append(connecting)
     readings = {"gateway_connect": found[0]["cpu.gateway"], "store_connect": found[0]["cpu.store"]}
     for name, key in {"gateway_join": "cpu.gateway", "store_join": "cpu.store", "join_kb": "kb_each"}.items():
         readings[name] = (found[1][key] - found[0][key]) / (JOINED - 1)
     return readings
 
 
-def _connected(tools: Tools, platform: Own, cores: Cores, joined: int) -> Readings:
-    topic, topics = f"{tools.label}.j{joined}", JOINING * joined
-    platform.topics(topic, topics)
-    options = arguments(platform, topic, mode="publish", connections=JOINING, topics=topics, messages=1)
+@contextlib.contextmanager
+def _connected(
+    tools: Tools, platform: Own, cores: Cores, topic: str, connections: int, **options: str | float
+) -> Iterator[tuple[Load, Readings]]:
+    """Connect and join; yield the load client, and what each connection cost and keeps in memory."""
+    command = arguments(platform, topic, connections=connections, **options)
     tokens = platform.tokens(USERS)
-    with running(tools.programs["loadclient"], options, tokens=tokens, cores=cores.client) as load:
+    with running(tools.programs["loadclient"], command, tokens=tokens, cores=cores.client) as load:
         load.figures()
         before = _memory(platform.processes())
         load.measured(platform.processes())
-        each = (_memory(platform.processes()) - before) / JOINING
-    return {"kb_each": each, **per_operation(load.cpu, JOINING)}
+        each = (_memory(platform.processes()) - before) / connections
+        yield load, {"kb_each": each, **per_operation(load.cpu, connections)}
 
 
 def _delivery(found: Readings) -> Delivery:

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
-from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from functools import partial
 
 from bench.case import Cores, Tools
 from bench.figures import Readings
-from bench.kinds.fairness import Used, more_than
-from bench.kinds.quiet import Act, Taken, figures, steadily
+from bench.kinds.company import Turns, more_than
+from bench.kinds.quiet import Act, Taken, steadily
 from bench.kinds.rest import request
 from bench.load import Load, running
-from bench.machine import cpu_of
 from bench.servers.own import Own, own_platform
 from bench.servers.server import Server
 from support.phoenix import PhoenixClient
@@ -83,7 +79,6 @@ class SlowCount:
         return asyncio.run(self._measure(tools, platform, cores, f"{tools.label}.count"))
 
     async def _measure(self, tools: Tools, server: Own, cores: Cores, topic: str) -> Readings:
-        taken: defaultdict[str, list[Taken]] = defaultdict(list)
         async with person(server.platform, "quiet") as quiet, person(server.platform, "counter") as counter:
             await self._fill(server, counter, f"{topic}.unread")
             await quiet.call("POST", "/topics", json={"name": topic})
@@ -95,38 +90,18 @@ class SlowCount:
                     "inbox": lambda: quiet.call("GET", "/inbox?unread=true&limit=10"),
                 }
 
-                async def turn(company: str, used: Used) -> dict[str, float]:
-                    """Return how many processors each process used."""
-                    before, began = used(), time.perf_counter()
-                    for way, found in zip(
-                        ways, await asyncio.gather(*(steadily(act, self.seconds) for act in ways.values())), strict=True
-                    ):
-                        taken[f"{way}.{company}"] += found
-                    seconds, after = time.perf_counter() - began, used()
-                    return {name: (after[name] - before[name]) / seconds for name in before}
+                async def both() -> dict[str, list[Taken]]:
+                    taken = await asyncio.gather(*(steadily(act, self.seconds) for act in ways.values()))
+                    return dict(zip(ways, taken, strict=True))
 
+                turns = Turns(tools, server, cores, both)
                 for _ in range(self.turns):
-                    alone = await turn("alone", lambda: cpu_of(server.processes()))
+                    alone = await turns.alone()
                     for name, path in PATHS.items():
                         async with self._asking(tools, server, cores, counter, name, path) as load:
-                            beside = await turn(name, partial(load.used, server.processes()))
-                        shares = [f"{one:.3f}" for one in more_than(alone, beside)]
-                        with running(tools.programs["busy"], shares, cores=cores.client, apart=True) as busy:
-                            await asyncio.to_thread(busy.figures)
-                            await turn(f"{name}_control", partial(busy.used, server.processes()))
-        return self._figures(taken)
-
-    def _figures(self, taken: Mapping[str, list[Taken]]) -> Readings:
-        found: dict[str, float] = {}
-        for key, of_key in taken.items():
-            found |= figures(key, of_key)
-        for key in taken:
-            way, _, company = key.partition(".")
-            for part in ("p50", "p99"):
-                found[f"{key}.{part}.ratio"] = found[f"{key}.{part}"] / found[f"{way}.alone.{part}"]
-                if company in PATHS:
-                    found[f"{key}.{part}.control"] = found[f"{key}.{part}"] / found[f"{key}_control.{part}"]
-        return found
+                            beside = await turns.beside(name, load)
+                        await turns.control(name, more_than(alone, beside))
+        return turns.figures(PATHS)
 
     @contextlib.asynccontextmanager
     async def _asking(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.kinds.fairness import more_than
+from bench.kinds.company import more_than
 
 
 def test_the_control_uses_what_the_flood_cost_more_than_the_quiet_one() -> None:

@@ -60,6 +60,16 @@ def own_nats(tmp_path: Path) -> Iterator[NatsServer]:
         yield server
 
 
+@contextlib.asynccontextmanager
+async def watching(store: Replica, topic: str) -> AsyncIterator[FeedReader]:
+    """The feed of ``store`` to a gateway that watches the topic "news", of that id, and Bob."""
+    async with store.client.feed() as socket:
+        feed = FeedReader(socket)
+        await feed.watch("news", topic, 0)
+        await feed.watch_users("bob")
+        yield feed
+
+
 async def test_all_that_another_store_commits_comes_by_nats_and_nothing_by_notify(
     database: str, nats: NatsServer
 ) -> None:
@@ -116,11 +126,7 @@ async def test_while_nats_is_away_the_poll_finds_notifications_and_its_return_th
         await one.client.listens()
         await two.client.listens()
         assert await two.trouble() == ""
-        topic = await new_topic(one.client)
-        async with two.client.feed() as socket:
-            feed = FeedReader(socket)
-            await feed.watch("news", topic, 0)
-            await feed.watch_users("bob")
+        async with watching(two, await new_topic(one.client)) as feed:
             own_nats.kill()
             sentence = await until(two.trouble, "it notices that NATS is away")
             assert sentence.startswith(f"NATS at {own_nats.url} cannot be reached (")
@@ -146,10 +152,7 @@ async def test_while_nats_is_away_all_is_read_again_from_time_to_time(
         await two.client.listens()
         topic = await new_topic(one.client)
         await one.client.publish(ANN, *batch(1))
-        async with two.client.feed() as socket:
-            feed = FeedReader(socket)
-            await feed.watch("news", topic, 0)
-            await feed.watch_users("bob")
+        async with watching(two, topic) as feed:
             own_nats.kill()
             await until(two.trouble, "it notices that NATS is away")
             await one.client.ack(BOB, "news", up_to=1)
@@ -176,10 +179,7 @@ async def test_what_a_lost_store_did_not_announce_is_read(
         await one.client.listens()
         topic = await new_topic(unheard.client)
         await unheard.client.publish(ANN, *batch(1))
-        async with one.client.feed() as socket:
-            feed = FeedReader(socket)
-            await feed.watch("news", topic, 0)
-            await feed.watch_users("bob")
+        async with watching(one, topic) as feed:
             lost = NatsConnection(one.node.settings, BusServers.of(nats.url), *[lambda *_: None] * 3)
             await lost.connect()
             await lost.publish([BusCore("lost", 1.0).beacon()])
