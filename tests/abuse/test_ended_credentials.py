@@ -16,15 +16,12 @@ import aiohttp
 import pytest
 
 from notifyx_common.contracts.auth import CREDENTIAL_CHANGES, REQUEST_VERIFICATION
-from notifyx_common.contracts.registry import Lease
 from notifyx_common.principal import PRINCIPAL_HEADER, Principal
 from notifyx_gateway.app import GatewayNode
-from notifyx_gateway.settings import GatewaySettings
 from notifyx_local.postgres import Cluster
-from support.gateway import PASSWORD, Stack, running_stack, service_token, service_tokens
+from support.gateway import PASSWORD, Stack, another_gateway, connect, running_stack, service_token
 from support.patience import PATIENCE, until
 from support.phoenix import Channel, PhoenixClient, Refused
-from support.served import served
 
 
 @dataclass
@@ -131,20 +128,9 @@ class TwoGateways:
             assert done.status == 200, await done.text()
 
 
-def connect(stack: Stack, node: GatewayNode, *, auth: str | None = None) -> None:
-    """Make the other services known to ``node``; ``auth``: an address in place of its own."""
-    for service, at in (("auth", auth or stack.auth_url), ("store", stack.store_url)):
-        lease = Lease(service=service, instance=service, url=at, ttl=60)
-        node.registry.put(lease.model_copy(update={"ttl": 3600}))
-
-
-def second_settings() -> GatewaySettings:
-    return GatewaySettings(**service_tokens("gateway"), port=0, socket_port=0, dispatch_email=False)
-
-
 @pytest.fixture
 async def two(postgres: Cluster) -> AsyncIterator[TwoGateways]:
-    async with running_stack(postgres) as stack, served(GatewayNode(second_settings())) as (url, other):
+    async with running_stack(postgres) as stack, another_gateway() as (url, other):
         await stack.ready()
         connect(stack, other)
         both = TwoGateways(stack, other, url)
@@ -283,7 +269,7 @@ async def test_a_gateway_learns_what_ended_while_it_was_cut_off_or_not_there(two
     connect(stack, two.other)
     async with asyncio.timeout(PATIENCE):
         await held[1].ended(stack.session)
-    async with served(GatewayNode(second_settings())) as (url, started):
+    async with another_gateway() as (url, started):
         connect(stack, started)
         headers = {"Authorization": f"Bearer {signed_in['access_token']}"}
         async with asyncio.timeout(PATIENCE):

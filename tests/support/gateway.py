@@ -131,6 +131,26 @@ def service_tokens(service: str) -> dict[str, Any]:
     }
 
 
+def connect(stack: Stack, node: GatewayNode, *, auth: str | None = None) -> None:
+    """Make the other services known to another gateway than the stack's; ``auth``: an address in place of its own."""
+    for service, url in (("auth", auth or stack.auth_url), ("store", stack.store_url)):
+        lease = Lease(service=service, instance=service, url=url, ttl=60)
+        node.registry.put(lease.model_copy(update={"ttl": 3600}))
+
+
+@contextlib.asynccontextmanager
+async def another_gateway(**settings: Any) -> AsyncIterator[tuple[str, GatewayNode]]:
+    """A gateway beside that of a stack, and its URL; :func:`connect` makes the other services known to it."""
+    own = GatewaySettings(**service_tokens("gateway"), port=0, socket_port=0, dispatch_email=False, **settings)
+    async with served(GatewayNode(own)) as (url, node):
+        yield url, node
+
+
+async def feeds_connected(*gateways: GatewayNode) -> None:
+    """Wait for the feeds. Who has joined before is checked again at the first connection, as after a lost one."""
+    await until(lambda: all(gateway.hub.feed.connected_to for gateway in gateways), "the feeds are connected")
+
+
 @contextlib.asynccontextmanager
 async def running_stack(
     postgres: Cluster,

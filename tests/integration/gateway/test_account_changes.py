@@ -10,16 +10,13 @@ from typing import Any
 
 import pytest
 
-from notifyx_common.contracts.registry import Lease
 from notifyx_common.principal import Principal
 from notifyx_gateway.app import GatewayNode
 from notifyx_gateway.delivery.hub import Hub
-from notifyx_gateway.settings import GatewaySettings
 from notifyx_local.postgres import Cluster
-from support.gateway import PASSWORD, Stack, mailing_stack, service_tokens
+from support.gateway import PASSWORD, Stack, another_gateway, connect, feeds_connected, mailing_stack
 from support.patience import PATIENCE, until
 from support.phoenix import Channel, PhoenixClient
-from support.served import served
 from support.smtp import Mailbox, running_smtp
 
 EMAIL, OTHER = "ada@example.com", "ada@new.example"
@@ -51,13 +48,9 @@ class Elsewhere:
 
 @pytest.fixture
 async def elsewhere(stack: Stack) -> AsyncIterator[Elsewhere]:
-    settings = GatewaySettings(
-        **service_tokens("gateway"), port=0, socket_port=0, dispatch_email=False, credential_changes_interval=0.1
-    )
-    async with served(GatewayNode(settings)) as (url, node):
-        for service, address in (("auth", stack.auth_url), ("store", stack.store_url)):
-            lease = Lease(service=service, instance=service, url=address, ttl=60)
-            node.registry.put(lease.model_copy(update={"ttl": 3600}))
+    async with another_gateway(credential_changes_interval=0.1) as (url, node):
+        connect(stack, node)
+        await feeds_connected(stack.gateway, node)
         yield Elsewhere(url, node)
 
 
