@@ -86,10 +86,11 @@ async def test_a_secret_url_publishes_to_its_topic_as_its_kind_and_nothing_else(
     assert (await stack.call("GET", "/me", secret)).status == 401
 
     # Others neither see nor end it; its owner sees all but the secret.
-    assert (await stack.ok("GET", "/topics/t/hooks", bob))["items"] == []
+    assert [(await stack.ok("GET", path, bob))["items"] for path in ("/topics/t/hooks", "/hooks")] == [[], []]
     assert (await stack.call("DELETE", f"/hooks/{hook['id']}", bob)).status == 404
     assert (await stack.call("POST", f"/hooks/{hook['id']}/rotate", bob)).status == 404
     (listed,) = (await stack.ok("GET", "/topics/t/hooks", ada))["items"]
+    assert (await stack.ok("GET", "/hooks", ada))["items"] == [listed]
     assert (listed["id"], listed["kind"], listed["name"], listed["signed"]) == (hook["id"], "alertmanager", "ci", False)
     assert listed["last_used_at"] is not None
     assert "secret" not in listed

@@ -254,7 +254,10 @@ async def test_topics(shell: Shell, tmp_path: Path) -> None:
     assert f"signing secret  {own}\n" in rotated
     listed = (await shell.run("hooks", "list", "cli.new")).out
     assert (hook["id"] in listed, "nfh_" in listed) == (True, False)
+    row = (await shell.run("hooks", "list")).out.splitlines()[1]
+    assert row.split()[:4] == [hook["id"], "cli.new", "github", "ci"]
     await shell.run("hooks", "delete", hook["id"])
+    assert (await shell.run("hooks", "list")).out == "You have no webhook secrets.\n"
     await shell.run("hooks", "delete", hook["id"], code=Exit.REFUSED)
 
     part = TOPIC.format(name="deploys", title="Mine now") + "---" + TOPIC.format(name="cli.new", title="Newer")

@@ -281,13 +281,15 @@ def test_data_alone_has_a_subject(data: dict[str, Any], subject: str) -> None:
 def test_data_is_a_table() -> None:
     data = {
         "host": "n7", "disk": {"used": 0.5, "more": {"deep": {"x": "<b>"}}}, "tags": ["prod", 1], "none": None,
-        "list": [{"a": 1}], "long": "y" * 5000, **{f"k{number}": number for number in range(60)},
+        "list": [{"a": 1, "b": {"c": 2}}, {"a": 3}], "odd": [{"a": 1}, {}], "long": "y" * 5000,
+        **{f"k{number}": number for number in range(60)},
     }  # fmt: skip
     rendered = RENDERER.render(mail(topic="ops", title="T", data=data))
     shown = ["host: n7", "disk.used: 0.5", 'disk.more.deep: {"x": "<b>"}', "tags: prod, 1", "none: null",
-             'list: [{"a": 1}]', "k32: 32", "... and 27 more values."]  # fmt: skip
+             "list 1.a: 1", "list 1.b.c: 2", "list 2.a: 3", 'odd: [{"a": 1}, {}]', "k29: 29",
+             "... and 30 more values."]  # fmt: skip
     assert all(f"{row}\n" in rendered.text for row in shown), rendered.text
-    assert "k33" not in rendered.text
+    assert "k30" not in rendered.text
     assert "y" * 1001 not in rendered.text
     assert "{&#34;x&#34;: &#34;&lt;b&gt;&#34;}</code>" in rendered.html
     assert 'scope="row" dir="auto">disk.used</th><td class="rule text" dir="auto">0.5</td>' in rendered.html

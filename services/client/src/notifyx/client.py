@@ -236,9 +236,10 @@ class Client:
 
     # Webhooks of other software
 
-    async def hooks(self, topic: str) -> Sequence[Hook]:
-        """Return the caller's secrets of a topic's webhooks."""
-        return parse_answer(Hooks, await self._call("GET", f"{_path(topic)}/hooks")).items
+    async def hooks(self, topic: str | None = None) -> Sequence[Hook]:
+        """Return the caller's secrets of the webhooks of a topic, or of all topics, newest first."""
+        path = "/hooks" if topic is None else f"{_path(topic)}/hooks"
+        return parse_answer(Hooks, await self._call("GET", path)).items
 
     async def create_hook(
         self, topic: str, kind: str, name: str = "", signing_secret: str | None = None

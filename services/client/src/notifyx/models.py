@@ -116,7 +116,7 @@ class CreatedHook(Hook):
 
 
 class Hooks(Model):
-    """The caller's secrets of a topic's webhooks."""
+    """The caller's secrets of webhooks."""
 
     items: list[Hook]
 

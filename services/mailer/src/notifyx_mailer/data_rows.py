@@ -22,7 +22,7 @@ NAME_CHARS = 200
 """Maximum length of a name, and of each of those that it stands in."""
 
 _DEEPEST = 2
-"""Objects within objects become rows of their own down to here, and JSON below."""
+"""Objects in objects and in lists become rows of their own down to here, and JSON below."""
 
 _HEADING_NAMES = ("title", "subject", "summary", "message", "name", "event", "type", "alertname")
 """Names whose value says what data is about, the best one first."""
@@ -72,8 +72,9 @@ def heading_of(data: Mapping[str, JsonValue] | None) -> str:
 def _rows(data: Mapping[str, JsonValue], within: str, depth: int) -> Iterator[Row]:
     for given, value in data.items():
         name = _short(given, NAME_CHARS)  # it is repeated for each value that stands in it
-        if isinstance(value, dict) and value and depth < _DEEPEST:
-            yield from _rows(value, f"{within}{name}.", depth + 1)
+        if depth < _DEEPEST and (objects := _objects_in(value)):
+            for suffix, one in objects:
+                yield from _rows(one, f"{within}{name}{suffix}.", depth + 1)
             continue
         if isinstance(value, list) and value and not any(isinstance(one, dict | list) for one in value):
             yield Row(within + name, _short(", ".join(_scalar(one) for one in value)))
@@ -82,6 +83,16 @@ def _rows(data: Mapping[str, JsonValue], within: str, depth: int) -> Iterator[Ro
         else:
             scalar = _scalar(value)
             yield Row(within + name, _short(scalar), link=scalar if is_link(scalar) else "")
+
+
+def _objects_in(value: JsonValue) -> list[tuple[str, dict[str, JsonValue]]]:
+    """Return the object that ``value`` is, or those of which it is a list, each with what follows the name."""
+    if isinstance(value, dict):
+        return [("", value)] if value else []
+    if not isinstance(value, list):
+        return []
+    objects = [(f" {number}", one) for number, one in enumerate(value, 1) if isinstance(one, dict) and one]
+    return objects if len(objects) == len(value) else []
 
 
 def _scalar(value: JsonValue) -> str:

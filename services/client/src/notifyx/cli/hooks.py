@@ -18,8 +18,12 @@ app = typer.Typer(no_args_is_help=True, help="Webhooks: secrets with which other
 
 
 @app.command("list")
-def list_(topic: str, url: Url = DEFAULT_URL, output: Output = Format.text) -> None:
-    """List your secrets of a topic's webhooks; the secrets themselves are not shown."""
+def list_(
+    topic: Annotated[str | None, typer.Argument(help="Only those of this topic.")] = None,
+    url: Url = DEFAULT_URL,
+    output: Output = Format.text,
+) -> None:
+    """List your secrets of webhooks; the secrets themselves are not shown."""
 
     async def work(writer: Writer) -> None:
         async with client(url) as notifyx:
@@ -27,10 +31,10 @@ def list_(topic: str, url: Url = DEFAULT_URL, output: Output = Format.text) -> N
         if writer.is_json:
             writer.line({"items": found})
         elif found:
-            rows = [(hook.id, hook.kind, hook.name, moment(hook.created_at), _used(hook)) for hook in found]
-            writer.table(("ID", "KIND", "NAME", "CREATED", "LAST USED"), rows)
+            rows = [(hook.id, hook.topic, hook.kind, hook.name, moment(hook.created_at), _used(hook)) for hook in found]
+            writer.table(("ID", "TOPIC", "KIND", "NAME", "CREATED", "LAST USED"), rows)
         else:
-            writer.text("You have no webhook secrets for this topic.")
+            writer.text(f"You have no webhook secrets{'' if topic is None else ' for this topic'}.")
 
     run(output, work)
 

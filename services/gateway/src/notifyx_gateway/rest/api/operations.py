@@ -375,6 +375,10 @@ OPERATIONS: tuple[Operation, ...] = (
         {200: ("Newest first.", JSON, Hooks)}, (400, 403, 404, 503), scope="read", parameters=(_NAME,),
     ),
     Operation(
+        "GET", "/api/v1/hooks", "listAllHooks", "One's secrets of webhooks of all topics", "Webhooks",
+        {200: ("Newest first.", JSON, Hooks)}, (400, 403, 503), scope="read",
+    ),
+    Operation(
         "POST", "/api/v1/hooks/{hook_id}/rotate", "rotateHook", "Replace the secret of a webhook", "Webhooks",
         {200: ("The new secret, shown this once.", JSON, models.HookSecret)}, (400, 403, 404, 413, 415, 503),
         {JSON: HookRotation}, body_required=False, scope="manage", parameters=(_HOOK_ID,),

@@ -154,6 +154,11 @@ def hook_secret_routes(
         found = await auth.list_hooks(principal)
         return json_response({"items": [hook for hook in found.items if hook.topic == topic]})
 
+    @blueprint.get("/hooks")
+    async def of_all_topics() -> Response:
+        query()
+        return json_response(await auth.list_hooks(await request_auth.principal("read")))
+
     @blueprint.post("/hooks/<hook_id>/rotate")
     async def rotate(hook_id: str) -> Response:
         principal = await request_auth.principal("manage")
