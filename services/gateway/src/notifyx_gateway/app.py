@@ -376,8 +376,7 @@ class GatewayNode(Node[GatewaySettings]):
         self.hub.accounts_changed(users)
 
     async def _drain_clients(self) -> None:
-        self.longpoll.drain()
-        await self.socket.drain()
+        await asyncio.gather(self.longpoll.drain(), self.socket.drain())
         await self.streams.drain()
 
     def _add_routes(self, metrics: Metrics, pages: Pages) -> None:

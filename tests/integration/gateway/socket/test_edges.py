@@ -19,7 +19,7 @@ from notifyx_gateway.socket.frames import text_frame
 from notifyx_gateway.socket.settings import SocketSettings
 from support.clock import SetForward
 from support.memory_store import MemoryStore
-from support.patience import PATIENCE
+from support.patience import PATIENCE, until
 from support.phoenix import PhoenixClient
 from support.raw_socket import Raw, connected, offered, upgrade
 from support.socket_gateway import Gateway, running_gateway
@@ -404,6 +404,33 @@ async def test_a_drain_closes_with_1012_in_batches(gateway: Gateway) -> None:
     assert (status, "stopping" in body) == (503, True)
     for each in connections:
         await each.__aexit__(None, None, None)
+
+
+@pytest.mark.parametrize("code", [1012, 4001])
+async def test_what_was_received_is_answered_before_a_drain_or_the_end_of_the_token(
+    memory: MemoryStore, code: int
+) -> None:
+    clock = SetForward()
+    async with (
+        running_gateway([memory.url], settings=SETTINGS, clock=clock) as gateway,
+        connected(gateway, "user.ann.60") as publisher,
+        connected(gateway, "user.bob.60") as idle,
+    ):
+        publisher.message("1", "1", "topic:news", "phx_join", {})
+        assert (await publisher.answer())[4]["status"] == "ok"
+        memory.answering.clear()
+        publisher.message("1", "2", "topic:news", "publish", {"body": "on its way"})
+        await until(lambda: any(memory.at_work.values()), "the store has the publish")
+        async with asyncio.TaskGroup() as group:
+            if code == 1012:
+                group.create_task(gateway.listener.drain())
+            else:
+                clock.ahead = 61
+            assert await idle.close_code() == code
+            memory.answering.set()
+            answer = await publisher.answer()
+            assert (answer[1], answer[4]["status"], answer[4]["response"]["seq"]) == ("2", "ok", 1)
+            assert await publisher.close_code() == code
 
 
 async def test_more_requests_than_are_worked_on_at_once_wait_and_are_all_answered(memory: MemoryStore) -> None:

@@ -427,6 +427,26 @@ async def test_a_session_of_a_full_node_gives_way_and_the_client_resumes(
 
 async def test_a_drain_ends_sessions(client: Client, poll: LongPoll) -> None:
     await client.get()
-    poll.drain()
+    await poll.drain()
     assert await client.post(message(None, "1", "phoenix", "heartbeat", {})) == 410
     assert (await client.get())["status"] == 500
+
+
+async def test_what_was_received_is_answered_before_a_drain_ends_the_session(
+    client: Client, poll: LongPoll, memory: MemoryStore
+) -> None:
+    await client.get()
+    assert await client.post(message("1", "1", "topic:news", "phx_join", {})) == 200
+    await client.messages(1)
+    memory.answering.clear()
+    assert await client.post(message("1", "2", "topic:news", "publish", {"body": "on its way"})) == 200
+    await until(lambda: any(memory.at_work.values()), "the store has the publish")
+    async with asyncio.TaskGroup() as group:
+        group.create_task(poll.drain())
+        reading = group.create_task(client.messages(1))
+        await until(lambda: all(session.ending for session in poll._sessions.values()))
+        memory.answering.set()
+        [answer] = await reading
+        assert (answer[1], answer[4]["status"], answer[4]["response"]["seq"]) == ("2", "ok", 1)
+        assert (await client.get())["status"] == 410
+    assert poll.count == 0

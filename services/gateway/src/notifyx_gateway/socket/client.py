@@ -50,6 +50,7 @@ from notifyx_gateway.socket.protocol import (
 
 log = get_logger(__name__)
 
+SERVICE_RESTART = 1012
 TOKEN_EXPIRED = 4001
 INTERNAL_ERROR = 1011
 POLICY_VIOLATION = 1008
@@ -464,7 +465,7 @@ class ConnectedClient:
         self._set_credential(verified)
 
     def check_credential(self, now: float) -> None:
-        """Close the connection once its token has expired (``now`` in epoch seconds); verify a key again when due.
+        """End the connection once its token has expired (``now`` in epoch seconds); verify a key again when due.
 
         While the verifier is unavailable, connections with a key stay open: only a rejected key closes them.
         """
@@ -473,7 +474,7 @@ class ConnectedClient:
                 self._check_at = now + self.context.settings.key_check_interval
                 self._own_tasks().spawn("credential check", self._revalidate(self._key))
         elif now > self.expires_at + self.context.settings.token_grace:
-            self.transport.close(TOKEN_EXPIRED, "the token has expired")
+            self.transport.end(TOKEN_EXPIRED, "the token has expired")
 
     def credential_changed(self) -> None:
         """Close the connection if its credential has ended; else it goes on with what that proves now."""

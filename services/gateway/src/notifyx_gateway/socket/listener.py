@@ -25,6 +25,7 @@ from notifyx_gateway.delivery.hub import Hub
 from notifyx_gateway.limits import Limits
 from notifyx_gateway.socket.admission import Admission, Admissions
 from notifyx_gateway.socket.authenticator import Authenticator
+from notifyx_gateway.socket.client import SERVICE_RESTART
 from notifyx_gateway.socket.connection import WebSocketConnection
 from notifyx_gateway.socket.context import CheckGrants, ResolveUser, SocketContext
 from notifyx_gateway.socket.entrance import Reception
@@ -37,7 +38,6 @@ from notifyx_gateway.upstream.store import Store
 
 log = get_logger(__name__)
 
-SERVICE_RESTART = 1012
 GOING_AWAY = 1001
 BACKLOG = 4096
 MAX_HISTORIES = 8
@@ -99,6 +99,8 @@ class SocketListener:
         """Shared with the long poll."""
         self._settings = settings
         self._connections: set[WebSocketConnection] = set()
+        self._closed = asyncio.Event()
+        """Set when a connection is closed."""
         self._nobody = asyncio.Event()
         """Set while no connection has an open descriptor."""
         self._nobody.set()
@@ -156,7 +158,10 @@ class SocketListener:
         return len(self._reception.guests)
 
     async def drain(self) -> None:
-        """Reject new connections; close the open ones with 1012 in paced batches, as their clients have no jitter."""
+        """Reject new connections; end the open ones with 1012 in paced batches, as their clients have no jitter.
+
+        What they have sent is answered before. Returns once all are closed.
+        """
         self._reception.draining = True
         if self._settings.shared and self._server is not None:
             self._server.close()  # new connections go to another gateway
@@ -167,7 +172,11 @@ class SocketListener:
             if start:
                 await asyncio.sleep(jittered(self._settings.drain_interval, (0.5, 1.5)))
             for connection in remaining[start : start + size]:
-                connection.close(SERVICE_RESTART, "the node is stopping")
+                connection.end(SERVICE_RESTART, "the node is stopping")
+        for connection in remaining:
+            while not connection.closed:
+                self._closed.clear()
+                await self._closed.wait()
 
     def credentials_changed(self, affects: Affects) -> None:
         """Close the connections whose credential has ended."""
@@ -189,6 +198,7 @@ class SocketListener:
 
     def _on_closed(self, connection: WebSocketConnection, reason: str) -> None:
         self._disconnects.labels(reason).inc()
+        self._closed.set()
 
     def _on_gone(self, connection: WebSocketConnection) -> None:
         if connection in self._connections:

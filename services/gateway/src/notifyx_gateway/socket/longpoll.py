@@ -14,6 +14,7 @@ A token counts the answers that its client has, so a repeated poll receives the 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 from types import TracebackType
 from typing import Any, Self
@@ -26,7 +27,7 @@ from notifyx_common.contracts.gateway import LONG_POLL, LONG_POLL_CALLERS, LONG_
 from notifyx_common.errors import InvalidRequest, NotFound, NotifyxError, TooLarge, Unavailable
 from notifyx_common.limiting.addresses import capped_address
 from notifyx_common.serving.callers import require_caller
-from notifyx_gateway.socket.client import INTERNAL_ERROR
+from notifyx_gateway.socket.client import INTERNAL_ERROR, SERVICE_RESTART
 from notifyx_gateway.socket.context import SocketContext
 from notifyx_gateway.socket.longpoll_peers import Peers
 from notifyx_gateway.socket.longpoll_session import TRY_AGAIN_LATER, LongPollSession
@@ -35,6 +36,9 @@ from notifyx_gateway.upstream.credential_state import Affects
 
 SESSION_IDLE_TIMEOUT = 15.0
 """How long a session lives without a poll, in seconds."""
+
+LAST_POLLS = 3.0
+"""How long a drain waits for the polls that get the last answers, in seconds."""
 
 MAX_LINES = 100
 MAX_POSTS = 4
@@ -52,6 +56,8 @@ class LongPoll:
         self._sessions: dict[str, LongPollSession] = {}
         self._tasks = context.background.tasks()
         self._draining = False
+        self._ended = asyncio.Event()
+        """Set when a session ends."""
         self._open = context.metrics.gauge("notifyx_connections").labels("longpoll")
         self._disconnects = context.metrics.counter("notifyx_disconnects_total")
 
@@ -64,7 +70,8 @@ class LongPoll:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         clients = [session.client for session in self._sessions.values()]
-        self.drain()
+        self._draining = True
+        self._end_all()
         await self._tasks.close()
         await asyncio.gather(*(client.aclose() for client in clients))
 
@@ -73,11 +80,26 @@ class LongPoll:
         """Number of open sessions."""
         return len(self._sessions)
 
-    def drain(self) -> None:
-        """End every session; its client opens another elsewhere."""
+    async def drain(self) -> None:
+        """End every session; its client opens another elsewhere.
+
+        What it has sent is answered before, and its client has :data:`LAST_POLLS` seconds to get the answers.
+        """
         self._draining = True
+        for token, session in list(self._sessions.items()):
+            session.end(SERVICE_RESTART, "the node is stopping")
+            if session.closed and not session.waiting_bytes():
+                self._end(token, session.close_reason)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAST_POLLS):
+                while self._sessions:
+                    self._ended.clear()
+                    await self._ended.wait()
+        self._end_all()
+
+    def _end_all(self) -> None:
         for token in list(self._sessions):
-            self._end(token, "1012")
+            self._end(token, str(SERVICE_RESTART))
 
     def credentials_changed(self, affects: Affects) -> None:
         """End the sessions whose credential has ended."""
@@ -141,7 +163,7 @@ class LongPoll:
         """Return the answer to lines; ``None`` if the session is not on this node."""
         name, seen = split_token(token)
         session = self._sessions.get(name)
-        if session is None or session.closed:
+        if session is None or session.closed or session.ending:
             return None
         if session.posts >= MAX_POSTS:
             session.close(TRY_AGAIN_LATER, "the client sends without waiting for answers")
@@ -206,6 +228,7 @@ class LongPoll:
             session.place.release()
             session.close(INTERNAL_ERROR, reason)
             session.discard()
+            self._ended.set()
 
     async def _end_idle(self) -> None:
         now, wall = asyncio.get_running_loop().time(), self._context.clock.now().timestamp()

@@ -55,7 +55,7 @@ class LongPollSession:
         self._objects = objects
         self.closed = False
         self.close_reason = ""
-        self._ending = False
+        self.ending = False
         self.last_poll = asyncio.get_running_loop().time()
         self.place = admission.place
         self._answers = Answers()
@@ -116,8 +116,8 @@ class LongPollSession:
         self.client.on_closed()
 
     def end(self, code: int, reason: str) -> None:
-        if not (self.closed or self._ending):
-            self._ending = True
+        if not (self.closed or self.ending):
+            self.ending = True
             self.client.close_when_answered(code, reason)
 
     def discard(self) -> None:
@@ -255,7 +255,7 @@ class LongPollSession:
                 await self._may_receive()
         except TimeoutError:
             raise Unavailable("Too many requests of this session are being worked on.") from None
-        if self.closed or self._ending:
+        if self.closed or self.ending:
             return None
         wait = self.client.budget.spend(len(line))
         if wait:
