@@ -281,7 +281,13 @@ async def test_wrong_settings_are_one_sentence(box: Mailbox, tmp_path: Path) -> 
 async def test_an_address_beyond_ascii_goes_where_the_server_speaks_it(box: Mailbox) -> None:
     async with sending(box) as sender:
         results = await sender.send(
-            [*mails(1, to="jürgen@exämple.org"), *mails(1, to="bob@exämple.org", start=1)], PATIENCE
+            [
+                *mails(1, to="jürgen@exämple.org"),
+                *mails(1, to="bob@exämple.org", start=1),
+                *mails(1, to="ada@straße.de", start=2),  # the mailbox of another domain than strasse.de
+            ],
+            PATIENCE,
         )
     assert {result.status for result in results} == {"sent"}
-    assert {one.recipient for one in box.received} == {"jürgen@xn--exmple-cua.org", "bob@xn--exmple-cua.org"}
+    recipients = {"jürgen@xn--exmple-cua.org", "bob@xn--exmple-cua.org", "ada@xn--strae-oqa.de"}
+    assert {one.recipient for one in box.received} == recipients

@@ -94,6 +94,14 @@ def test_a_topic_as_it_should_be_needs_no_change() -> None:
     assert changes(spec, kept.model_copy(update={"paused": True}), ADA) == {"paused": False}
 
 
+def test_another_spelling_of_the_same_mailboxes_needs_no_change() -> None:
+    spec = TopicSpec(readers=("X@ex\u00e4mple.com",), owners=("x@xn--exmple-cua.com",))
+    kept = topic(spec, readers=["x@xn--exmple-cua.com"], creators=["x@ex\u00e4mple.com"])
+    caller = ADA.model_copy(update={"email": "X@ex\u00e4mple.com"})
+    assert changes(spec, kept, caller) == {}
+    assert changes(spec, topic(spec, creators=["u-1"]), caller)["creators"] == list(spec.owners), "the caller is named"
+
+
 def test_nobody_locks_themselves_out() -> None:
     spec = TopicSpec(owners=("bob@example.com",))
     assert changes(spec, topic(spec), ADA)["creators"] == ["bob@example.com", "u-1"]

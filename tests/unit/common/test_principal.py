@@ -22,8 +22,9 @@ def test_a_malformed_header_is_refused(value: str) -> None:
 
 
 def test_an_unverified_email_identifies_nobody() -> None:
-    assert not Principal(id="u1", email="boss@example.com").matches_grant("boss@example.com")
-    assert Principal(id="u1", email="Boss@example.com", email_verified=True).matches_grant("boss@example.com")
+    assert Principal(id="u1", email="boss@example.com").verified_emails == ()
+    assert Principal(id="u1", email_verified=True).verified_emails == ()
+    assert Principal(id="u1", email="Boss@example.com", email_verified=True).verified_emails == ("boss@example.com",)
 
 
 def test_a_key_is_bound_to_its_scopes_and_topics() -> None:

@@ -96,3 +96,20 @@ async def test_whoever_forgot_a_password_counts_alone_and_invented_tags_together
 def test_a_mailbox_is_one_whatever_follows_the_plus_and_another_without_it(email: str) -> None:
     assert mailbox(email) == "ada+@example.org"
     assert mailbox("Ada@example.org") == "ada@example.org"
+
+
+async def test_both_spellings_of_a_mailbox_have_one_limit() -> None:
+    both = ("x@ex\u00e4mple.com", "X@XN--exmple-cua.com")
+    counted = limits(verification_mailbox_burst=1, recipient_burst=1)
+    await counted.mail_to(both[0])
+    with pytest.raises(RateLimited):
+        await counted.mail_to(both[1])
+    first, second = (ResolvedUser(id="u", email=one, name="", email_verified=True) for one in both)
+    await counted.reset_mail(first)
+    with pytest.raises(RateLimited):
+        await counted.reset_mail(second)
+    await counted.recipient(VERIFIED, both[0])
+    counted.recipient_found(VERIFIED, both[0])
+    await counted.recipient(VERIFIED, both[1])
+    with pytest.raises(RateLimited):
+        await counted.recipient(VERIFIED, "another@example.org")

@@ -193,6 +193,16 @@ def test_drift_is_repaired(field: str, value: Any) -> None:
     assert ("owners" if field == "creators" else field) in action.reason
 
 
+def test_another_spelling_of_the_same_mailboxes_is_no_drift() -> None:
+    in_letters = resource(owners=["x@ex\u00e4mple.com"], readers=["ADA@example.com", "x@ex\u00e4mple.com"])
+    in_ascii: dict[str, Any] = {
+        "creators": ["x@xn--exmple-cua.com"],
+        "readers": ["x@xn--exmple-cua.com", "ada@example.com"],
+    }
+    assert plan_topics([in_letters], [topic_of(in_letters, **in_ascii)]) == []
+    assert plan_topics([in_letters], [topic_of(in_letters, **{**in_ascii, "readers": ["x@example.com"]})]) != []
+
+
 def test_of_two_that_claim_a_topic_the_older_wins() -> None:
     old, young = resource(namespace="z", age=0), resource(namespace="a", age=5)
     refuse, put = sorted(plan_topics([young, old], []), key=lambda action: type(action).__name__, reverse=True)

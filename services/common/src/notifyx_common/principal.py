@@ -13,6 +13,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from notifyx_common.errors import Forbidden, Unauthenticated
+from notifyx_topics.email_addresses import address_spellings
 
 PRINCIPAL_HEADER = "X-Notifyx-Principal"
 
@@ -59,16 +60,9 @@ class Principal(BaseModel):
         return self.role == "admin" or self.kind in ("service_account", "system")
 
     @property
-    def verified_email(self) -> str:
-        """The address by which allow-lists may name the caller, in lower case; empty where there is none."""
-        return self.email.lower() if self.email_verified and self.email is not None else ""
-
-    def matches_grant(self, entry: str) -> bool:
-        """Return whether a grant (user id, ServiceAccount name, or *verified* email) names this caller."""
-        if entry == self.id:
-            return True
-        email = self.verified_email
-        return email != "" and entry.lower() == email
+    def verified_emails(self) -> tuple[str, ...]:
+        """The address by which allow-lists may name the caller, in each spelling; empty where none is verified."""
+        return address_spellings(self.email) if self.email_verified and self.email is not None else ()
 
     def require_scope(self, scope: Scope, topic: str | None = None) -> None:
         """Raise :class:`Forbidden` unless the credential carries ``scope`` (and, if given, covers ``topic``)."""

@@ -20,6 +20,7 @@ from notifyx_common.principal import Principal
 from notifyx_common.serving.replies import quota_headers
 from notifyx_gateway.errors import RateLimited
 from notifyx_gateway.settings import GatewaySettings
+from notifyx_topics.email_addresses import address_key
 from notifyx_topics.names import INBOX_PREFIX
 
 RateLimitHeaders: TypeAlias = Mapping[str, str]
@@ -131,7 +132,7 @@ class Limits:
 
         Nobody but the owner of a mailbox has made a verified account with its address: such a one counts for itself.
         """
-        key = user.email.lower() if user.email_verified else mailbox(user.email)
+        key = address_key(user.email) if user.email_verified else mailbox(user.email)
         await _count(self._reset_mails, key, _MAILED, count=count)
 
     async def mail_from(self, address: str) -> None:
@@ -203,13 +204,13 @@ def mailbox(email: str) -> str:
 
     All that have a tag count together, and apart from the address itself: whoever invents tags takes nothing from it.
     """
-    name, _, domain = email.lower().rpartition("@")
+    name, _, domain = address_key(email).rpartition("@")
     plain, tag, _ = name.partition("+")
     return f"{plain}{tag}@{domain}"
 
 
 def _pair(principal: Principal, who: str) -> str:
-    return f"{principal.id} {who.lower()}"
+    return f"{principal.id} {address_key(who)}"
 
 
 def _advice(principal: Principal) -> str:

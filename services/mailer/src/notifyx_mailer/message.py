@@ -18,9 +18,10 @@ from notifyx_common.contracts.mailer import Mail
 from notifyx_mailer.errors import MailRejected
 from notifyx_mailer.headers import address_header, is_one_word, require_names, text_header, word_header
 from notifyx_mailer.render import Rendered
+from notifyx_topics.email_addresses import ascii_domain
 
 _EMAIL: TypeAdapter[str] = TypeAdapter(StoredEmail)
-_DOMAIN = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|\[[A-Za-z0-9.:]+\]")
+_DOMAIN = re.compile(r"[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*|\[[A-Za-z0-9.:]+\]")
 _BODY_POLICY = EmailPolicy(linesep="\r\n", cte_type="7bit", max_line_length=SMTP.max_line_length)
 _BODY_HEADERS = ("MIME-Version", "Content-Type")
 _HEADER_LIMIT = 900
@@ -73,13 +74,13 @@ def parse_recipient(address: str) -> Address:
     """Parse one plain address; its domain becomes ASCII. Raises :class:`MailRejected` for anything else."""
     try:
         user, _, domain = _EMAIL.validate_python(address).rpartition("@")
-        ascii_domain = domain.encode("idna").decode("ascii")
+        domain = ascii_domain(domain)
         # Validate again: the conversion to ASCII turns some characters into spaces and others.
-        _EMAIL.validate_python(f"{user}@{ascii_domain}")
-        if not _DOMAIN.fullmatch(ascii_domain) or not is_one_word(user, ascii_only=False):
+        _EMAIL.validate_python(f"{user}@{domain}")
+        if not _DOMAIN.fullmatch(domain) or not is_one_word(user, ascii_only=False):
             raise ValueError("a reader of the header could interpret it differently")
-        return Address(username=user, domain=ascii_domain)
-    except (ValidationError, UnicodeError, ValueError):
+        return Address(username=user, domain=domain)
+    except (ValidationError, ValueError):
         raise MailRejected("The address is not a valid email address.", about="address") from None
 
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Literal, Protocol
 
 from notifyx_topics.consent import Consent, namespace_of
+from notifyx_topics.email_addresses import grant_key
 from notifyx_topics.names import RESERVED_REASON
 from notifyx_topics.resource import Resource
 from notifyx_topics.settings import EmailPolicy, ResourceTopic, Retention, Visibility
@@ -318,4 +319,4 @@ def _drift(desired: ResourceTopic, topic: Topic) -> list[str]:
 def _normalized(grants: Iterable[str]) -> frozenset[str]:
     # The store keeps each entry once and emails in lower case; the order of an allow-list has no meaning. Comparing
     # the lists as written would report drift on every pass.
-    return frozenset(entry.lower() if "@" in entry else entry for entry in grants)
+    return frozenset(map(grant_key, grants))

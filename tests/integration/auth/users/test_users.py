@@ -92,6 +92,27 @@ async def test_an_account_of_an_earlier_release_signs_in_with_its_own_spelling(d
         assert (await auth.sign_in(LETTERS, in_letters)).status == 200
 
 
+async def test_domains_that_differ_in_a_letter_of_their_own_are_two_mailboxes(database: str) -> None:
+    """Browsers and mail servers spell ß as IDNA 2008 does, and not ss."""
+    async with running_auth(database) as auth:
+        sharp, double = await auth.sign_up("x@stra\u00dfe.de"), await auth.sign_up("x@strasse.de")
+        again = await auth.call("POST", "/users", {"email": "x@xn--strae-oqa.de", "password": PASSWORD})
+        assert (again.status, again.data["code"]) == (409, "email_taken")
+        assert (await auth.sign_in("x@xn--strae-oqa.de")).status == 200
+        wanted = ["x@stra\u00dfe.de", "x@xn--strae-oqa.de", "x@strasse.de"]
+        resolved = (await auth.call("POST", "/users:resolve", {"users": wanted})).data["users"]
+        assert [resolved[one]["id"] for one in wanted] == [sharp.id, sharp.id, double.id]
+
+
+async def test_guesses_count_for_the_account_in_either_spelling(database: str) -> None:
+    async with running_auth(database, login_burst=3) as auth:
+        await auth.sign_up(LETTERS)
+        guesses = [
+            (await auth.sign_in(one, "a guess")).status for one in (LETTERS, ASCII, ASCII.upper(), ASCII, LETTERS)
+        ]
+        assert guesses == [400, 400, 400, 429, 429]
+
+
 async def test_an_email_is_taken_whatever_its_case_also_at_the_same_time(database: str) -> None:
     async with running_auth(database) as auth:
         body = {"password": PASSWORD, "name": ""}

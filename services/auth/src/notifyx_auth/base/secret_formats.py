@@ -21,6 +21,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from notifyx_common.contracts.auth import StoredEmail
 from notifyx_common.secrets import derive_key
+from notifyx_topics.email_addresses import address_key, address_spellings
 
 _API_KEY = re.compile(r"nfx_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
 _REFRESH = re.compile(r"nfr_([0-9a-f]{32})_([A-Za-z0-9_-]{43})")
@@ -120,15 +121,14 @@ def verify_secret(secret: str, stored_digest: str) -> bool:
 def email_key(email: str) -> str | None:
     """Return the unique form of an email that an account may have, or ``None`` for an invalid address.
 
-    It is lower case, with the domain in letters: that of a mailbox has two spellings, as ``xn--exmple-cua.com``.
+    It is the same for both spellings of a domain (:func:`notifyx_topics.email_addresses.address_key`).
     Text that changes under NFKC is rejected: two addresses that look the same must not be two users.
     """
     try:
         email = _EMAIL.validate_python(email)
     except ValidationError:
         return None
-    name, _, domain = email.lower().rpartition("@")
-    key = f"{name}@{_in_letters(domain)}"
+    key = address_key(email)
     same = all(unicodedata.normalize("NFKC", text) == text for text in (email, email.lower(), key))
     return key if same and len(key) <= 254 else None
 
@@ -138,25 +138,4 @@ def email_keys(email: str) -> tuple[str, ...]:
 
     Accounts of earlier releases have the key that their address was written with: it is theirs still.
     """
-    key = email_key(email)
-    if key is None:
-        return ()
-    name, _, domain = key.rpartition("@")
-    return tuple(dict.fromkeys((email.lower(), key, f"{name}@{_in_ascii(domain)}")))
-
-
-def _in_letters(domain: str) -> str:
-    """Return ``domain`` as mail servers get it, in letters; as it is if there is no such form."""
-    if domain.isascii() and "xn--" not in domain:
-        return domain
-    try:
-        return domain.encode("idna").decode("idna")
-    except UnicodeError:
-        return domain
-
-
-def _in_ascii(domain: str) -> str:
-    try:
-        return domain if domain.isascii() else domain.encode("idna").decode("ascii")
-    except UnicodeError:
-        return domain
+    return () if email_key(email) is None else tuple(dict.fromkeys((email.lower(), *address_spellings(email))))

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from notifyx.models import Topic, User
+from notifyx_topics.email_addresses import address_key, grant_key
 from notifyx_topics.resource import TopicSpec
 
 LISTS = ("creators", "publishers", "readers")
@@ -48,9 +49,9 @@ def names_address(fields: Mapping[str, Any]) -> bool:
 
 
 def _names(user: User) -> set[str]:
-    return {user.id, user.email.lower()} if user.email_verified else {user.id}
+    return {user.id, address_key(user.email)} if user.email_verified else {user.id}
 
 
 def _normalized(grants: Iterable[str]) -> set[str]:
     # The server stores emails in lower case and each entry once, in any order.
-    return {entry.lower() if "@" in entry else entry for entry in grants}
+    return set(map(grant_key, grants))

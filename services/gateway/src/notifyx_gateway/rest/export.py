@@ -20,6 +20,7 @@ from notifyx_common.contracts.store.people import PublishedPage
 from notifyx_common.principal import Principal
 from notifyx_gateway.upstream.auth import Auth
 from notifyx_gateway.upstream.store import Store
+from notifyx_topics.email_addresses import address_spellings
 
 PAGE = 200
 
@@ -61,7 +62,7 @@ class Exporter:
         yield b',"complete":true}\n'
 
     async def _topics(self, account: User) -> AsyncIterator[list[dict[str, Any]]]:
-        own = {account.id, *([account.email.lower()] if account.email_verified else [])}
+        own = {account.id, *(address_spellings(account.email) if account.email_verified else ())}
         after: str | None = ""
         while after is not None:
             async with self._store.page_turn(self._principal):

@@ -15,7 +15,7 @@ from notifyx_common.errors import NotifyxError
 from notifyx_common.principal import Principal
 from notifyx_store.log.history import MAX_SEQ, history_json
 from notifyx_store.log.unread import FIRST_SEQ
-from notifyx_store.topics.permissions import check_log
+from notifyx_store.topics.permissions import check_log, emails_of
 from notifyx_store.topics.rows import columns_for, topic_row
 
 _FOUND = """
@@ -26,12 +26,12 @@ ORDER BY n.seq {order} LIMIT wanted.max_rows
 
 # Of LIMIT PostgreSQL expects a tenth of the array, so that one plan is kept for all numbers of pages (see joins).
 LOG_PAGES_QUERY = f"""
-SELECT {columns_for("wanted.user_id", "wanted.email")}, {FIRST_SEQ} AS first_seq, page.found, page.newest, page.items
+SELECT {columns_for("wanted.user_id", "wanted.emails")}, {FIRST_SEQ} AS first_seq, page.found, page.newest, page.items
 FROM (
     SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::boolean[], $5::bigint[], $7::text[], $8::text[])
         WITH ORDINALITY
     LIMIT cardinality($1::text[])
-) AS wanted(name, after, before, backward, max_rows, user_id, email, position)
+) AS wanted(name, after, before, backward, max_rows, user_id, emails, position)
 LEFT JOIN topics t ON t.name = wanted.name AND t.kind <> 'deleted'
 CROSS JOIN LATERAL (
     SELECT count(*) AS found, max(rows.seq) AS newest,
@@ -64,7 +64,7 @@ async def read_log_pages(
         [item.limit for item in items],
         MAX_SHARED_BYTES,
         [principal.id for principal, _ in wanted],
-        [principal.verified_email for principal, _ in wanted],
+        [emails_of(principal) for principal, _ in wanted],
     )
     return [_page(principal, item, row) for (principal, item), row in zip(wanted, rows, strict=True)]
 

@@ -19,7 +19,7 @@ from notifyx_store.log.inbox_room import max_unread_of
 from notifyx_store.log.unread import EXPIRED, UNREAD
 from notifyx_store.readers.inbox_cursor import NEWEST, InboxCursor
 from notifyx_store.readers.inbox_pages import following, page_json, sized
-from notifyx_store.topics.permissions import TopicRow, may_read
+from notifyx_store.topics.permissions import TopicRow, emails_of, may_read
 from notifyx_store.topics.rows import columns_for, topic_row
 
 _SUBSCRIBED = f"""
@@ -108,7 +108,7 @@ Shown: TypeAlias = tuple[asyncpg.Record, TopicRow]
 
 async def read_shown(connection: asyncpg.Connection, principal: Principal) -> list[Shown]:
     """Return the subscriptions that the caller's inbox shows, each with its topic."""
-    rows = await connection.fetch(_SUBSCRIBED, principal.id, principal.verified_email)
+    rows = await connection.fetch(_SUBSCRIBED, principal.id, emails_of(principal))
     return shown_to(principal, [(row, topic_row(row)) for row in rows])
 
 

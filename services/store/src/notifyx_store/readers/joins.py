@@ -13,7 +13,7 @@ from notifyx_store.base.batches import read_batch
 from notifyx_store.base.context import StoreContext
 from notifyx_store.base.errors import topic_not_found
 from notifyx_store.log.unread import EXPIRED, FIRST_SEQ, UNREAD, missing_after
-from notifyx_store.topics.permissions import TopicRow, check_read
+from notifyx_store.topics.permissions import TopicRow, check_read, emails_of
 from notifyx_store.topics.rows import columns_for, create_inboxes, topic_row
 from notifyx_topics.names import inbox_topic
 
@@ -21,7 +21,7 @@ from notifyx_topics.names import inbox_topic
 # PostgreSQL takes an array of unknown length for ten items. A plan made for a smaller batch is cheaper then, so that it
 # would plan each small batch anew, for three times what it takes to answer it. Of LIMIT it expects a tenth.
 JOIN_QUERY = f"""
-SELECT {columns_for("wanted.user_id", "wanted.email")},
+SELECT {columns_for("wanted.user_id", "wanted.emails")},
        coalesce(s.acked_up_to, 0) AS acked_up_to, coalesce(s.lasting, false) AS lasting,
        coalesce(s.ack_revision, 0) AS revision,
        {FIRST_SEQ} AS first_seq, {UNREAD} AS unread, {EXPIRED} AS expired,
@@ -31,7 +31,7 @@ SELECT {columns_for("wanted.user_id", "wanted.email")},
        CASE WHEN gaps.restored THEN gaps.kept_to ELSE 0 END AS restored_after
 FROM (
     SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[]) WITH ORDINALITY LIMIT cardinality($1::text[])
-) AS wanted(name, user_id, since, email, position)
+) AS wanted(name, user_id, since, emails, position)
 LEFT JOIN topics t ON t.name = wanted.name AND t.kind <> 'deleted'
 LEFT JOIN subscriptions s ON s.topic_id = t.id AND s.user_id = wanted.user_id AND s.ended_at IS NULL
 CROSS JOIN LATERAL (
@@ -67,7 +67,7 @@ async def join(context: StoreContext, data: Any) -> list[Any]:
     async with context.pool.acquire() as connection:
         # One statement for the whole batch: after the loss of a gateway, all of its clients join at once.
         users = [batch.principals[item.p].id for _, item in items]
-        emails = [batch.principals[item.p].verified_email for _, item in items]
+        emails = [emails_of(batch.principals[item.p]) for _, item in items]
         wanted = ([item.topic for _, item in items], users, [item.since for _, item in items], emails)
         rows = await connection.fetch(JOIN_QUERY, *wanted)
         own = {inbox_topic(user) for user in users}

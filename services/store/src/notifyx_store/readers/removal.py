@@ -16,6 +16,7 @@ from notifyx_store.log.authors import Place, remove_author
 from notifyx_store.log.direct import NO_SENDER
 from notifyx_store.readers.topic_changes import settle_topic
 from notifyx_store.topics.leaving import Leaver
+from notifyx_topics.email_addresses import address_spellings
 from notifyx_topics.names import inbox_topic
 
 TOPICS = 20
@@ -70,7 +71,7 @@ SELECT count(*) FROM gone
 
 async def remove_piece(context: StoreContext, user: str, wanted: RemoveUser) -> RemovedPiece:
     """Remove the next piece of what is left of ``user``."""
-    grants = [user, *([wanted.email.lower()] if wanted.email else [])]
+    grants = [user, *(address_spellings(wanted.email) if wanted.email else ())]
     async with context.pool.acquire() as connection:
         for table in _ADDRESS:
             await connection.execute(f"DELETE FROM {table} WHERE user_id = $1", user)  # noqa: S608 - our own names

@@ -19,6 +19,7 @@ from notifyx_store.log.unread import EXPIRED, UNREAD
 from notifyx_store.readers.inbox import Shown, inbox_state, shown_to
 from notifyx_store.readers.inbox_cursor import InboxCursor, position_after
 from notifyx_store.readers.inbox_pages import joined_page
+from notifyx_store.topics.permissions import emails_of
 from notifyx_store.topics.rows import columns_for, topic_row
 
 MAX_SUBSCRIPTIONS = 100
@@ -29,10 +30,10 @@ MAX_ROWS = 2_000
 
 # Of LIMIT PostgreSQL expects a tenth of the array, so that one plan is kept for all numbers of pages (see joins).
 SUBSCRIBED_QUERY = f"""
-SELECT wanted.user_id, wanted.email, s.id AS subscription_id, s.first_seq, s.acked_up_to, {UNREAD} AS unread,
+SELECT wanted.user_id, wanted.emails, s.id AS subscription_id, s.first_seq, s.acked_up_to, {UNREAD} AS unread,
        {EXPIRED} AS expired,
-       {columns_for("wanted.user_id", "wanted.email")}
-FROM (SELECT * FROM unnest($1::text[], $3::text[]) LIMIT cardinality($1::text[])) AS wanted(user_id, email)
+       {columns_for("wanted.user_id", "wanted.emails")}
+FROM (SELECT * FROM unnest($1::text[], $3::text[]) LIMIT cardinality($1::text[])) AS wanted(user_id, emails)
 CROSS JOIN LATERAL (
     SELECT * FROM subscriptions mine WHERE mine.user_id = wanted.user_id AND mine.lasting AND mine.ended_at IS NULL
     LIMIT $2
@@ -116,13 +117,11 @@ async def read_inbox_pages(
     ``None`` stands for what is to be asked for alone. ``max_unread`` notifications fill a user's inbox topic.
     """
     subscribed: dict[tuple[str, str], list[Shown]] = defaultdict(list)
-    callers = sorted({(principal.id, principal.verified_email) for principal, _ in wanted})
+    callers = sorted({(principal.id, emails_of(principal)) for principal, _ in wanted})
     users, emails = [user for user, _ in callers], [email for _, email in callers]
     for row in await connection.fetch(SUBSCRIBED_QUERY, users, MAX_SUBSCRIPTIONS + 1, emails):
-        subscribed[row["user_id"], row["email"]].append((row, topic_row(row)))
-    requests = [
-        _request(principal, item, subscribed[principal.id, principal.verified_email]) for principal, item in wanted
-    ]
+        subscribed[row["user_id"], row["emails"]].append((row, topic_row(row)))
+    requests = [_request(principal, item, subscribed[principal.id, emails_of(principal)]) for principal, item in wanted]
     rows = iter(await _read(connection, [request for request in requests if request is not None]))
     return [None if request is None else _page(request, next(rows), max_unread) for request in requests]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from itertools import chain
 from typing import Any, Literal
 
 from tortoise.backends.base.client import BaseDBAsyncClient
@@ -37,10 +38,11 @@ from notifyx_store.topics.permissions import (
     SERVICE_PREFIX,
     TopicRow,
     check_manage,
-    email_hash,
+    email_identities,
     grants_of,
     normalise,
 )
+from notifyx_topics.email_addresses import grant_key
 from notifyx_topics.settings import EmailPolicy, ResourceTopic, Retention
 
 _LOST_READERS = """
@@ -238,7 +240,7 @@ def restricted_readers(before: TopicRow, changes: Mapping[str, Any]) -> list[str
     if after["visibility"] == "public" or "*" in allowed:
         return None
     was_open = before.visibility == "public" or "*" in (*before.creators, *before.readers)
-    lost = {*before.creators, *before.readers} - set(allowed)
+    lost = set(map(grant_key, (*before.creators, *before.readers))).difference(map(grant_key, allowed))
     return allowed if was_open or lost else None
 
 
@@ -249,16 +251,19 @@ async def _check_new_creators(
 
     An administrator may appoint anybody; a service is no person.
     """
-    own = {*topic.creators, *grants_of(principal)}
+    own = {grant_key(entry) for entry in (*topic.creators, *grants_of(principal))}
     added = [
-        entry for entry in creators if entry not in own and entry != ANYONE and not entry.startswith(SERVICE_PREFIX)
+        entry
+        for entry in creators
+        if grant_key(entry) not in own and entry != ANYONE and not entry.startswith(SERVICE_PREFIX)
     ]
     if principal.is_admin or not added:
         return
-    _, found = await client.execute_query(_SUBSCRIBING, [topic.id, added, [email_hash(entry) for entry in added]])
+    names = {entry: {entry, *email_identities(entry)} for entry in added}
+    _, found = await client.execute_query(_SUBSCRIBING, [topic.id, added, [*chain.from_iterable(names.values())]])
     subscribing = {name for row in found for name in (row["user_id"], row["identity"])}
     for entry in added:
-        if entry not in subscribing and email_hash(entry) not in subscribing:
+        if subscribing.isdisjoint(names[entry]):
             reason = f"'{entry}' does not subscribe to this topic. Who subscribes can be made a creator; ask them to."
             raise InvalidRequest.of_field("creators", reason)
 
@@ -273,7 +278,7 @@ async def _apply(client: BaseDBAsyncClient, topic: Topic, changes: Mapping[str, 
     await topic.save(using_db=client, update_fields=[*different, "updated_at"])
     await _notify(client, wakeups.topic_changed(topic.name))
     if (allowed := restricted_readers(before, different)) is not None:
-        hashes = [email_hash(entry) for entry in allowed if "@" in entry]
+        hashes = [identity for entry in allowed for identity in email_identities(entry)]
         _, gone = await client.execute_query(_LOST_READERS, [topic.id, allowed, hashes])
         if ids := [row["id"] for row in gone]:
             _, ended = await client.execute_query(END_SUBSCRIPTIONS, [ids, now])

@@ -19,6 +19,7 @@ from uuid import UUID
 from notifyx_common.errors import Forbidden
 from notifyx_common.principal import Principal
 from notifyx_store.base.errors import topic_not_found
+from notifyx_topics.email_addresses import address_spellings, grant_key
 from notifyx_topics.names import INBOX_PREFIX
 
 ANYONE = "*"
@@ -152,26 +153,35 @@ def check_manage(principal: Principal, topic: TopicRow) -> None:
 
 def is_granted(principal: Principal, grants: Iterable[str]) -> bool:
     """Return whether an allow-list has an entry that matches the caller."""
-    return any(entry == ANYONE or principal.matches_grant(entry) for entry in grants)
+    own = grants_of(principal)
+    return any(entry in own for entry in grants)
 
 
 def grants_of(principal: Principal) -> list[str]:
     """Return the allow-list entries that match the caller, as :func:`normalise` writes them."""
-    email = principal.verified_email
-    return [ANYONE, principal.id, email] if email else [ANYONE, principal.id]
+    return [ANYONE, principal.id, *principal.verified_emails]
+
+
+def emails_of(principal: Principal) -> str:
+    """Return the caller's verified email in all spellings, for :func:`~notifyx_store.topics.rows.columns_for`."""
+    return " ".join(principal.verified_emails)
 
 
 def email_identity(principal: Principal) -> str:
     """Return the hash of the caller's verified email, else ``""``: allow-lists that name it are applied later, too."""
-    email = principal.verified_email
-    return email_hash(email) if email else ""
+    return next(map(_email_hash, principal.verified_emails), "")
 
 
-def email_hash(email: str) -> str:
-    """Return the hash of an email address, ignoring case."""
-    return hashlib.blake2b(email.lower().encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+def email_identities(entry: str) -> list[str]:
+    """Return what :func:`email_identity` may have been for a caller whom an entry of an allow-list names by email."""
+    return [_email_hash(email) for email in address_spellings(entry)] if "@" in entry else []
 
 
 def normalise(grants: Iterable[str]) -> list[str]:
-    """Return allow-list entries as they are stored: emails in lower case, each once, in the given order."""
-    return list(dict.fromkeys(entry.lower() if "@" in entry else entry for entry in grants))
+    """Return allow-list entries as they are stored: each once, in the given order, emails in lower case."""
+    once = {grant_key(entry): entry for entry in reversed(list(grants))}
+    return [address_spellings(entry)[0] if "@" in entry else entry for entry in reversed(once.values())]
+
+
+def _email_hash(email: str) -> str:
+    return hashlib.blake2b(email.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

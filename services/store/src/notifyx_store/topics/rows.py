@@ -25,15 +25,15 @@ FEW_GRANTS = 200
 """Entries of the lists of a topic that are read whole, to judge whoever publishes next. Three lists may have 2,100."""
 
 
-def columns_for(user: str, email: str) -> str:
+def columns_for(user: str, emails: str) -> str:
     """Return the SQL of the columns of ``t``, whose lists hold what may match a caller, and nothing else.
 
-    ``user`` is the SQL of the caller's id, ``email`` that of the verified address in lower case, or ''. Who reads many
-    topics would otherwise be handed megabytes of other people.
+    ``user`` is the SQL of the caller's id, ``emails`` that of :func:`~notifyx_store.topics.permissions.emails_of`. Who
+    reads many topics would otherwise be handed megabytes of other people.
     """
-    grants = f"ARRAY['*', {user}, {email}]"
+    grants = f"ARRAY['*', {user}] || string_to_array({emails}, ' ')"
     return ", ".join(
-        f"CASE WHEN t.{column} && {grants} THEN {grants} ELSE '{{}}' END AS {column}"
+        f"CASE WHEN t.{column} && ({grants}) THEN {grants} ELSE '{{}}' END AS {column}"
         if column in LISTS
         else f"t.{column}"
         for column in COLUMNS

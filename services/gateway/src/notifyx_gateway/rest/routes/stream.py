@@ -107,7 +107,7 @@ class EventStreams:
         except Unauthenticated as error:
             stream.failed(ExpiredToken(error.reason))
             return
-        if principal.verified_email != stream.principal.verified_email:
+        if principal.verified_emails != stream.principal.verified_emails:
             stream.end("restart", {"reason": "Your account has another address; connect again."})
 
     async def open(self, name: str) -> Response:
