@@ -59,5 +59,5 @@ def _documents(place: str, text: str) -> list[Any]:
         raise InvalidFile(f"{place} cannot be read as YAML ({error}).") from None
     except RecursionError:
         raise InvalidFile(f"{place} is nested too deeply.") from None
-    except (ValueError, KeyError, AttributeError):  # as PyYAML makes a value of text such as 2026-02-30 or !!bool x
+    except (ValueError, LookupError, ArithmeticError, AttributeError):  # PyYAML's for 2026-02-30, !!bool x, !!int ''
         raise InvalidFile(f"{place} holds a date, a number or a tagged value that does not exist.") from None
