@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, nullcontext
-from functools import partial
+from contextlib import asynccontextmanager
 from typing import Any, cast
 
 import asyncpg
@@ -26,7 +25,7 @@ from notifyx_store.readers.joins import join, unread
 from notifyx_store.readers.subscriptions import subscribers, subscription
 from support.postgres import create_migrated, drop_database
 from support.store import SCHEMA, store_settings, user
-from support.store_database import NOW, Topic, new_topic
+from support.store_database import NOW, Topic, new_topic, turn_on
 
 ANN, BOB = user("ann"), user("bob")
 
@@ -124,12 +123,8 @@ READS: dict[str, Read] = {
     "an unread count": lambda db, topic, _: unread(context_of(db), {"items": [{"user": "bob", "topic": topic.name}]}),
     "a subscription": lambda db, topic, _: subscription(db, BOB, topic.name, NOW),
     "the subscribers": lambda db, topic, _: subscribers(db, ANN, topic.name, after="", limit=10),
-    "the inbox": lambda db, topic, _: read_inbox(
-        partial(nullcontext, db), BOB, unread_only=False, limit=10, max_unread=1
-    ),
-    "the unread inbox": lambda db, topic, _: read_inbox(
-        partial(nullcontext, db), BOB, unread_only=True, limit=10, max_unread=1
-    ),
+    "the inbox": lambda db, topic, _: read_inbox(turn_on(db), BOB, unread_only=False, limit=10, max_unread=1),
+    "the unread inbox": lambda db, topic, _: read_inbox(turn_on(db), BOB, unread_only=True, limit=10, max_unread=1),
     "a position": lambda db, topic, _: read_positions(db, [(topic.id, "bob")]),
     "one acknowledgement": lambda db, topic, count: acknowledge(
         context_of(db), StoreMetrics.of(Metrics()), one({"topic": topic.name, "seqs": [count - 1]})

@@ -11,16 +11,20 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 import asyncpg
 from pydantic import SecretStr
 
+from notifyx_store.base.read_replica import Read
 from notifyx_store.mail.outbox import OutboxConfig
 from notifyx_store.mail.outbox_rules import RetryPolicy
+from notifyx_store.readers.inbox import Turn
 from support.patience import PATIENCE
 from support.store import UNSUBSCRIBE_SECRET
+
+T = TypeVar("T")
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 CONFIG = OutboxConfig(mail_domain="mail.example", secret=SecretStr(UNSUBSCRIBE_SECRET), policy=RetryPolicy())
@@ -215,3 +219,12 @@ async def _connection(db: asyncpg.Connection) -> AsyncIterator[asyncpg.Connectio
             yield connection
     else:
         yield db
+
+
+def turn_on(connection: asyncpg.Connection) -> Turn:
+    """Return the turn of who reads with ``connection`` and nobody else."""
+
+    async def turn(read: Read[T]) -> T:
+        return await read(connection)
+
+    return turn

@@ -152,6 +152,17 @@ class Replicas:
             await self._follow(old)
             await eventually(self.complete)
 
+    def kill_standbys(self) -> None:
+        """Kill all standbys."""
+        for server in self._standbys:
+            _kill(server)
+
+    async def start_standbys(self) -> None:
+        """Start the standbys that were killed, with the data that they had, and wait until they follow."""
+        for server in self._standbys:
+            await self._start(server)
+        await eventually(self.complete)
+
     async def restart(self) -> None:
         """Kill the primary, and start it again in its place."""
         async with self._changing:
@@ -199,10 +210,10 @@ class Replicas:
         await self._start(server)
 
     async def _start(self, server: _Server) -> None:
-        names = f"ANY 1 ({', '.join(self._names)})" if self._synchronous else ""
+        names = {"synchronous_standby_names": f"ANY 1 ({', '.join(self._names)})"} if self._synchronous else {}
         primary = f"host=127.0.0.1 port={self._ports[1]} user={USER} password={server.cluster.password}"
         options = {
-            **SETTINGS, "cluster_name": server.name, "primary_conninfo": primary, "synchronous_standby_names": names,
+            **SETTINGS, "cluster_name": server.name, "primary_conninfo": primary, **names,
         }  # fmt: skip
         server.process = await asyncio.to_thread(start, server.cluster, options)
 

@@ -288,6 +288,23 @@ CATALOGUE: tuple[Metric, ...] = (
         "silent, unknown, slow or away",
         _one_label("connected", "gap", "silent", "unknown", "slow", "away"),
     ),
+    Metric(
+        "notifyx_page_reads_total",
+        "counter",
+        ("source",),
+        "Reads of pages by source, where there is a read replica: replica or primary; many pages may be one read",
+        _one_label("replica", "primary"),
+    ),
+    Metric(
+        "notifyx_replica_fallbacks_total",
+        "counter",
+        ("reason",),
+        "Reads of pages that the primary did in place of the read replica: away, behind, failover (it does not follow "
+        "this primary), unconfirmed (it showed what the primary did not yet) or refused (it did not carry out a read)",
+        _one_label("away", "behind", "failover", "unconfirmed", "refused"),
+    ),
+    Metric("notifyx_replica_used", "gauge", (), "1 while pages are read from the read replica"),
+    Metric("notifyx_replica_lag_seconds", "gauge", (), "How old is what the read replica does not have yet"),
     Metric("notifyx_feed_connections", "gauge", (), "Gateways connected to this store's feed"),
     Metric(
         "notifyx_feed_lag_seconds", "gauge", (), "Age of the oldest committed notification not sent to the gateways"

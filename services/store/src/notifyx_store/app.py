@@ -24,6 +24,7 @@ from notifyx_store.base.context import StoreContext
 from notifyx_store.base.database import database_config
 from notifyx_store.base.metrics import StoreMetrics
 from notifyx_store.base.postgres_bus import PostgresBus
+from notifyx_store.base.read_replica import ReadReplica
 from notifyx_store.base.settings import StoreSettings
 from notifyx_store.feed.server import FeedLimits, FeedServer
 from notifyx_store.feed.source import DatabaseSource
@@ -59,6 +60,11 @@ class StoreNode(Node[StoreSettings]):
         config = database_config(settings, prepared=STATEMENTS, announce=self.bus.announce)
         self.database = Database(config, self.clock)
 
+        self.replica: ReadReplica | None = None
+        if settings.read_replica_url.get_secret_value():
+            self.replica = ReadReplica(settings, self.database, self.clock, self.metrics)
+            self.readiness.add_degraded("read replica", self.replica.why_unused)
+
         def turns(concurrent: int) -> SharedTurns:
             return SharedTurns(concurrent, each=max(1, concurrent - 1), clock=self.clock.monotonic)
 
@@ -70,6 +76,7 @@ class StoreNode(Node[StoreSettings]):
             security=self.security,
             pages=turns(settings.concurrent_pages),
             searches=turns(settings.concurrent_searches),
+            replica=self.replica,
         )
         self.metrics.observe_pool("pages", self.parts.pages.usage)
         self.metrics.observe_pool("searches", self.parts.searches.usage)
@@ -114,6 +121,8 @@ class StoreNode(Node[StoreSettings]):
         await stack.enter_async_context(self.database)
         tasks = await stack.enter_async_context(self.background.tasks())
         tasks.endless("database clock", every(MEASURE_INTERVAL, self.database.measure_clock, away=(Unavailable,)))
+        if self.replica is not None:
+            await stack.enter_async_context(self.replica.running(self.background))
         await stack.enter_async_context(self.bus.running(self.background))
         await stack.enter_async_context(self.maintenance)
         await stack.enter_async_context(run_purge(self.parts, self.background))

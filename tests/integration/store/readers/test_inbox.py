@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, nullcontext
 from datetime import timedelta
-from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import asyncpg
 import orjson
@@ -15,6 +12,7 @@ import pytest
 
 from notifyx_common.contracts.store.pages import MAX_SHARED_BYTES, InboxPageItem
 from notifyx_common.principal import Principal
+from notifyx_store.base.read_replica import Read
 from notifyx_store.maintenance.retention import remove_batch
 from notifyx_store.readers import inbox
 from notifyx_store.readers.inbox import read_inbox
@@ -27,7 +25,9 @@ from notifyx_store.readers.shared_inboxes import (
     _way,
     read_inbox_pages,
 )
-from support.store_database import NOW, Topic, new_topic
+from support.store_database import NOW, Topic, new_topic, turn_on
+
+T = TypeVar("T")
 
 ANN = Principal(id="ann", email="ann@example.org", email_verified=True)
 BOB = Principal(id="bob")
@@ -41,15 +41,11 @@ async def page(
     asked = InboxPageItem(p=0, limit=limit, unread=unread, after=after)
     others = InboxPageItem(p=1, limit=2)
     async with pool.acquire() as connection:
-        page = await read_inbox(
-            partial(nullcontext, connection), who, unread_only=unread, limit=limit, max_unread=3, after=place
-        )
+        page = await read_inbox(turn_on(connection), who, unread_only=unread, limit=limit, max_unread=3, after=place)
         together = [(BOB, others), (who, asked), (who, others), (who, asked)]
         shared = await read_inbox_pages(connection, together, max_unread=3)
         assert shared[1] == shared[3] == page
-        assert shared[0] == await read_inbox(
-            partial(nullcontext, connection), BOB, unread_only=False, limit=2, max_unread=3
-        )
+        assert shared[0] == await read_inbox(turn_on(connection), BOB, unread_only=False, limit=2, max_unread=3)
         return orjson.loads(page)
 
 
@@ -68,15 +64,14 @@ async def test_what_is_acknowledged_between_two_turns_leaves_no_gap_in_a_page(
         await topic.publish(1, at=NOW - timedelta(seconds=number))
     turns = 0
 
-    @asynccontextmanager
-    async def turn() -> AsyncIterator[asyncpg.Connection]:
+    async def turn(read: Read[T]) -> T:
         nonlocal turns
         turns += 1
         if turns == 5:  # after one for the subscriptions and three for the newest of each
             for topic in topics[1:3]:
                 await topic.ack_up_to("ann", 2)
         async with pool.acquire() as connection:
-            yield connection
+            return await read(connection)
 
     found = orjson.loads(await read_inbox(turn, ANN, unread_only=True, limit=2, max_unread=3))
     assert turns == 5

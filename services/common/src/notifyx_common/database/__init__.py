@@ -29,6 +29,7 @@ from notifyx_common.database.migrations import (
     migrating,
     migration_names,
 )
+from notifyx_common.database.standby import standby_pool
 from notifyx_common.database.waiting import NOT_CONNECTED, DatabaseUnreachable, wait_for_database
 
 __all__ = [
@@ -51,6 +52,7 @@ __all__ = [
     "migrate",
     "migrating",
     "migration_names",
+    "standby_pool",
     "unavailable_when_lost",
     "wait_for_database",
 ]

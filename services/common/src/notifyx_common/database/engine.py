@@ -121,7 +121,7 @@ class Client(AsyncpgDBClient):
             record_class=asyncpg.Record,
             max_cached_statement_lifetime=0,  # a statement is prepared once, not again within a transaction
             init=prepare,
-            reset=_skip_reset,
+            reset=skip_reset,
             **kwargs,
         )
         pool.acquire_timeout = acquire_timeout
@@ -130,7 +130,7 @@ class Client(AsyncpgDBClient):
         return pool
 
 
-async def _skip_reset(connection: asyncpg.Connection) -> None:
+async def skip_reset(connection: asyncpg.Connection) -> None:
     """Release a connection without resetting it.
 
     asyncpg ends an open transaction by itself. By default it also resets the session state, one more round trip for

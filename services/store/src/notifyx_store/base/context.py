@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
 
 import asyncpg
 
@@ -15,7 +17,10 @@ from notifyx_common.errors import SEARCH_TIMEOUT, Unavailable
 from notifyx_common.limiting.turns import Place, SharedTurns
 from notifyx_common.metrics import Metrics
 from notifyx_common.security_log import SecurityLog
+from notifyx_store.base.read_replica import Read, ReadReplica
 from notifyx_store.base.settings import StoreSettings
+
+T = TypeVar("T")
 
 CONCURRENT_PAGES = 4
 """Pages that are read at once, by default: a third of the connections."""
@@ -24,6 +29,12 @@ CONCURRENT_SEARCHES = 2
 
 _SEARCH_WAIT = 3.0
 """Seconds that a search waits for its turn: it has to be over when a gateway gives the attempt up."""
+
+PAGE_WITHIN = 1.0
+"""Seconds after which a page is read from the primary that a read replica has not answered."""
+
+_SEARCH_WITHIN = 3.0
+"""The same of a search, in times of ``search_seconds``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +50,10 @@ class StoreContext:
     """Turns of :meth:`reading_pages`."""
 
     searches: SharedTurns = field(default_factory=lambda: SharedTurns(CONCURRENT_SEARCHES))
-    """Turns of :meth:`searching`."""
+    """Turns of :meth:`search`."""
+
+    replica: ReadReplica | None = None
+    """Where pages may be read besides the primary."""
 
     @property
     def pool(self) -> asyncpg.Pool:
@@ -48,7 +62,7 @@ class StoreContext:
 
     @asynccontextmanager
     async def reading_pages(self, user: str, *with_others: str) -> AsyncIterator[asyncpg.Connection]:
-        """Acquire a connection for a read of many rows: a page of a log, an inbox or a list, the ledger.
+        """Acquire a connection to the primary for a read of many rows: a page of a list, the ledger.
 
         Only some connections are used for these at once, so that publishes, joins and acknowledgements find others.
         Users whose reads wait for these are served in turn. What is read for several has the turn of the one whose turn
@@ -60,11 +74,22 @@ class StoreContext:
         async with self.pages.turn(user, place), self.pool.acquire() as connection:
             yield connection
 
-    @asynccontextmanager
-    async def searching(self, user: str) -> AsyncIterator[asyncpg.Connection]:
-        """Acquire a connection for a page of a search: fewer than those of other pages, which wait for no search.
+    async def read_page(self, read: Read[T], user: str, *with_others: str) -> T:
+        """Return the page that ``read`` reads, from the read replica where that shows all that it has to.
 
-        Raises :class:`Unavailable` where no turn comes in time.
+        It has a turn, as :meth:`reading_pages` says. What decides something is not read in this way.
+        """
+        place: Place = asyncio.get_running_loop().create_future()
+        for other in with_others:
+            self.pages.share(place, other)
+        async with self.pages.turn(user, place):
+            return await self._read(read, PAGE_WITHIN)
+
+    async def search(self, read: Read[T], user: str) -> T:
+        """Return the page of a search that ``read`` reads, from where :meth:`read_page` does.
+
+        Fewer of them are read at once than of other pages, which wait for no search. Raises :class:`Unavailable` where
+        no turn comes in time.
         """
         async with AsyncExitStack() as stack:
             try:
@@ -74,4 +99,13 @@ class StoreContext:
                 raise Unavailable(
                     "Many searches are under way. Try again in a moment.", code=SEARCH_TIMEOUT, retry_after=1
                 ) from None
-            yield await stack.enter_async_context(self.pool.acquire())
+            return await self._read(read, _SEARCH_WITHIN * self.settings.search_seconds)
+
+    async def _read(self, read: Read[T], within: float) -> T:
+        if self.replica is None:
+            return await self._from_primary(read)
+        return await self.replica.read(read, partial(self._from_primary, read), within)
+
+    async def _from_primary(self, read: Read[T]) -> T:
+        async with self.pool.acquire() as connection:
+            return await read(connection)

@@ -8,10 +8,11 @@ from pydantic import ByteSize, Field, SecretStr
 
 from notifyx_store.base.background_settings import BackgroundSettings
 from notifyx_store.base.bus_settings import BusSettings
+from notifyx_store.base.replica_settings import ReplicaSettings
 
 
-class StoreSettings(BackgroundSettings, BusSettings):
-    """Settings of the store; those of background work and of the bus are inherited. Times are in seconds."""
+class StoreSettings(BackgroundSettings, BusSettings, ReplicaSettings):
+    """Settings of the store; those of background work, the bus and the read replica are inherited. In seconds."""
 
     database_url: SecretStr
     """``postgresql://user:password@host:port/database``, the store's own database."""

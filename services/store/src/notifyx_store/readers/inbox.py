@@ -6,21 +6,24 @@ So pages never repeat or skip what existed when the first was read, whatever is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Iterable, Sequence
+from functools import partial
 from operator import itemgetter
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import asyncpg
 
 from notifyx_common.contracts.call import MAX_PAGE_BYTES
 from notifyx_common.principal import Principal
+from notifyx_store.base.read_replica import Read
 from notifyx_store.log.inbox_room import max_unread_of
 from notifyx_store.log.unread import EXPIRED, UNREAD
 from notifyx_store.readers.inbox_cursor import NEWEST, InboxCursor
 from notifyx_store.readers.inbox_pages import following, page_json, sized
 from notifyx_store.topics.permissions import TopicRow, emails_of, may_read
 from notifyx_store.topics.rows import columns_for, topic_row
+
+T = TypeVar("T")
 
 _SUBSCRIBED = f"""
 SELECT s.id AS subscription_id, s.first_seq, s.acked_up_to, {UNREAD} AS unread, {EXPIRED} AS expired,
@@ -98,8 +101,11 @@ _PAGE, _PAGE_OF_MANY = (
 _ORDER = itemgetter("published_at", "topic_id", "seq")
 """The order of the inbox."""
 
-Turn: TypeAlias = Callable[[], AbstractAsyncContextManager[asyncpg.Connection]]
-"""Waits for a turn to read, and a connection."""
+
+class Turn(Protocol):
+    """Waits for a turn to read, and a connection, and calls ``read`` with it; once more if that has to be repeated."""
+
+    async def __call__(self, read: Read[T]) -> T: ...
 
 
 Shown: TypeAlias = tuple[asyncpg.Record, TopicRow]
@@ -148,16 +154,15 @@ async def read_inbox(
 
     ``max_unread`` notifications fill the user's inbox topic. A page of many subscriptions takes several turns.
     """
-    async with turn() as connection:
-        shown = await read_shown(connection, principal)
+    shown = await turn(partial(read_shown, principal=principal))
     unread = {row["subscription_id"]: row["unread"] for row, _ in shown if row["unread"] or not unread_only}
     few = read_whole(list(unread.values())) if unread_only else [False] * len(unread)
     place = (after.published_at, after.topic_id, after.seq)
     wanted = list(zip(unread, few, strict=True))
     heads = [] if len(wanted) <= limit + 1 else await _newest_heads(turn, wanted, place, unread_only)
     newest = [(head["id"], head["few"]) for head in heads[: limit + 1]]
-    async with turn() as connection:
 
+    async def read_rows(connection: asyncpg.Connection) -> list[asyncpg.Record]:
         async def read(query: str, some: Sequence[tuple[int, bool]]) -> list[asyncpg.Record]:
             ids, by_seq = [one for one, _ in some], [few for _, few in some]
             found: list[asyncpg.Record] = await connection.fetch(
@@ -168,7 +173,9 @@ async def read_inbox(
         rows = await read(_PAGE, newest if heads else wanted)
         if len(heads) > limit + 1 and not _filled(rows, heads[limit], limit + 1):
             rows = await read(_PAGE_OF_MANY, wanted)
-    page = rows[:limit]
+        return rows
+
+    page = (await turn(read_rows))[:limit]
     return page_json(
         [(row["payload"], row["acked"]) for row in page],
         {"next": following(page), **inbox_state(shown, max_unread)},
@@ -182,9 +189,13 @@ async def _newest_heads(
     heads: list[asyncpg.Record] = []
     for start in range(0, len(wanted), HEADS):
         ids, few = zip(*wanted[start : start + HEADS], strict=True)
-        async with turn() as connection:
-            heads += await connection.fetch(_HEADS, ids, *place, unread_only, few)
+        heads += await turn(partial(_read_heads, arguments=(ids, *place, unread_only, few)))
     return sorted(heads, key=_ORDER, reverse=True)
+
+
+async def _read_heads(connection: asyncpg.Connection, arguments: tuple[Any, ...]) -> list[asyncpg.Record]:
+    found: list[asyncpg.Record] = await connection.fetch(_HEADS, *arguments)
+    return found
 
 
 def _filled(rows: Sequence[asyncpg.Record], last: asyncpg.Record, count: int) -> bool:

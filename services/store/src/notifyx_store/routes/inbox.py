@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from quart import Blueprint
 
 from notifyx_common.contracts.call import Raw
@@ -40,7 +38,7 @@ def inbox_routes(context: StoreContext) -> Blueprint:
         principal.require_scope("read")
         after = position_after(query.after)
         page = await read_inbox(
-            partial(context.reading_pages, principal.id),
+            lambda read: context.read_page(read, principal.id),
             principal,
             unread_only=query.unread,
             limit=query.limit,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
@@ -37,16 +38,15 @@ def page_routes(context: StoreContext) -> Blueprint:
     @handle(blueprint, LOG_PAGES)
     async def log_pages(batch: Raw[LogPageBatch]) -> Raw[SharedPages]:
         async def read(wanted: Sequence[tuple[Principal, LogPageItem]]) -> list[bytes | None]:
-            async with context.reading_pages(*_users(wanted)) as connection:
-                return await read_log_pages(connection, wanted)
+            return await context.read_page(partial(read_log_pages, wanted=wanted), *_users(wanted))
 
         return await _answer(LogPageBatch, LogPageItem, parse_json(batch.content), read)
 
     @handle(blueprint, INBOX_PAGES)
     async def inbox_pages(batch: Raw[InboxPageBatch]) -> Raw[SharedPages]:
         async def read(wanted: Sequence[tuple[Principal, InboxPageItem]]) -> list[bytes | None]:
-            async with context.reading_pages(*_users(wanted)) as connection:
-                return await read_inbox_pages(connection, wanted, max_unread=context.settings.inbox_max_unread)
+            read_all = partial(read_inbox_pages, wanted=wanted, max_unread=context.settings.inbox_max_unread)
+            return await context.read_page(read_all, *_users(wanted))
 
         return await _answer(InboxPageBatch, InboxPageItem, parse_json(batch.content), read)
 

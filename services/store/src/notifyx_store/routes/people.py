@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import orjson
 from quart import Blueprint
 
@@ -29,8 +31,8 @@ def people_routes(context: StoreContext) -> Blueprint:
     async def published(query: PublishedQuery) -> Raw[PublishedPage]:
         principal = caller()
         principal.require_scope("read")
-        async with context.reading_pages(principal.id) as connection:
-            payloads, following = await read_published(connection, principal.id, Place.parse(query.after))
+        read = partial(read_published, author=principal.id, after=Place.parse(query.after))
+        payloads, following = await context.read_page(read, principal.id)
         after = orjson.dumps(None if following is None else str(following)).decode()
         return Raw(f'{{"items":[{",".join(payloads)}],"next":{after}}}'.encode())
 

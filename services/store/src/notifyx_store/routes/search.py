@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncpg
 from quart import Blueprint
 
 from notifyx_common.contracts.call import Raw
@@ -27,26 +28,27 @@ def search_routes(context: StoreContext) -> Blueprint:
         principal.require_scope("read", query.topic)
         after = position_after(query.after)
         terms = parse_terms(query.q)
-        async with context.searching(principal.id) as connection:
+
+        async def read(connection: asyncpg.Connection) -> bytes:
             if query.topic is None:
                 scopes = await inbox_scopes(connection, principal)
             else:
                 topic = await topic_for(connection, principal, query.topic, context.clock.now())
                 check_read(principal, topic)
                 scopes = [await topic_scope(connection, principal, topic)]
-            return Raw(
-                await read_found(
-                    connection,
-                    scopes,
-                    await understand(connection, terms),
-                    unread_only=query.unread,
-                    limit=query.limit,
-                    clock=context.clock,
-                    seconds=context.settings.search_seconds,
-                    counted=counted,
-                    after=after,
-                )
+            return await read_found(
+                connection,
+                scopes,
+                await understand(connection, terms),
+                unread_only=query.unread,
+                limit=query.limit,
+                clock=context.clock,
+                seconds=context.settings.search_seconds,
+                counted=counted,
+                after=after,
             )
+
+        return Raw(await context.search(read, principal.id))
 
     @handle(blueprint, SEARCH_DIRECT)
     async def search_direct(query: DirectSearchQuery) -> Raw[FoundPage]:
@@ -54,20 +56,21 @@ def search_routes(context: StoreContext) -> Blueprint:
         principal.require_scope("read")
         after = position_after(query.after)
         terms = parse_terms(query.q)
-        async with context.searching(principal.id) as connection:
-            return Raw(
-                await read_found(
-                    connection,
-                    await direct_scopes(connection, principal),
-                    await understand(connection, terms),
-                    unread_only=False,
-                    limit=query.limit,
-                    clock=context.clock,
-                    seconds=context.settings.search_seconds,
-                    counted=counted,
-                    after=after,
-                    sender=principal.id,
-                )
+
+        async def read(connection: asyncpg.Connection) -> bytes:
+            return await read_found(
+                connection,
+                await direct_scopes(connection, principal),
+                await understand(connection, terms),
+                unread_only=False,
+                limit=query.limit,
+                clock=context.clock,
+                seconds=context.settings.search_seconds,
+                counted=counted,
+                after=after,
+                sender=principal.id,
             )
+
+        return Raw(await context.search(read, principal.id))
 
     return blueprint

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from quart import Blueprint
 
 from notifyx_common.contracts.call import Raw
@@ -22,15 +24,15 @@ def thread_routes(context: StoreContext) -> Blueprint:
         principal = caller()
         principal.require_scope("read")
         after = position_after(query.after)
-        async with context.reading_pages(principal.id) as connection:
-            return await read_threads(connection, principal.id, limit=query.limit, after=after)
+        read = partial(read_threads, user=principal.id, limit=query.limit, after=after)
+        return await context.read_page(read, principal.id)
 
     @handle(blueprint, THREAD)
     async def thread(query: ThreadQuery) -> Raw[ThreadPage]:
         principal = caller()
         principal.require_scope("read")
         after = position_after(query.after)
-        async with context.reading_pages(principal.id) as connection:
-            return Raw(await read_thread(connection, principal.id, query.user, limit=query.limit, after=after))
+        read = partial(read_thread, user=principal.id, other=query.user, limit=query.limit, after=after)
+        return Raw(await context.read_page(read, principal.id))
 
     return blueprint

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncpg
 from quart import Blueprint
 
 from notifyx_common.contracts.call import Raw
@@ -111,12 +112,15 @@ def _add_log(blueprint: Blueprint, context: StoreContext) -> None:
     @handle(blueprint, HISTORY)
     async def history(request: HistoryQuery) -> Raw[HistoryPage]:
         principal = caller()
-        async with context.reading_pages(caller().id) as connection:
+
+        async def read(connection: asyncpg.Connection) -> bytes:
             topic = await topic_for(connection, principal, request.name, context.clock.now())
             check_log(principal, topic)
-            return Raw(
-                await read_history(connection, topic, after=request.after, before=request.before, limit=request.limit)
+            return await read_history(
+                connection, topic, after=request.after, before=request.before, limit=request.limit
             )
+
+        return Raw(await context.read_page(read, principal.id))
 
     @handle(blueprint, ACK_STATE)
     async def acks(request: AcksQuery) -> Raw[AckState]:
