@@ -60,6 +60,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "database": {
             "auth": {"existingSecret": "auth-database"},
             "store": {"existingSecret": "store-database", "key": "dsn"},
+            "readReplica": {"existingSecret": "store-replica", "key": "dsn"},
             "port": 6432,
             "existingCaSecret": "database-ca",
         },

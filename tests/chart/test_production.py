@@ -59,7 +59,7 @@ def test_secrets_that_values_name_are_made_on_the_page() -> None:
         for key, value in part.items()
         if key in ("existingSecret", "existingCaSecret")
     }
-    assert named == {"notifyx", "notifyx-db-app", "notifyx-store-database", "notifyx-db-ca"}
+    assert named == {"notifyx", "notifyx-db-app", "notifyx-store-database", "notifyx-store-replica", "notifyx-db-ca"}
     assert named <= made
 
 

@@ -33,6 +33,7 @@ from cluster.install import write_values
         ({"gateway": {"service": {"annotations": {"sticky": True}}}}, "got boolean, want string"),
         ({"memcached": {"tls": {"enabled": True}}}, "name servers of your own in memcached.servers"),
         ({"memcached": {"servers": ["cache"]}}, "at '/memcached/servers/0'"),
+        ({"database": {"readReplica": {"existingSecret": "ro"}}}, "the Secret of its primary in database.store."),
         ({"bus": {"kind": "nats"}}, "give the address of your NATS in bus.nats.url"),
         ({"bus": {"kind": "redis"}}, "at '/bus/kind'"),
         ({"bus": {"kind": "nats", "nats": {"url": "nats://ann:secret@nats:4222"}}}, "at '/bus/nats/url'"),

@@ -38,6 +38,8 @@ NO_DATA = {
     'result="error"': "there is no memcached that could fail",
     "count by (alertname)": "no alert fires",
     "notifyx_reading_pauses": "nobody sends more than a connection may",
+    "notifyx_replica_": "there is no read replica",
+    "notifyx_page_reads": "there is no read replica",
     "notifyx_mail_refusals": "no mail server refuses an address",
     **dict.fromkeys(
         ("notifyx_reconcile", "notifyx_topic_resources", "notifyx_replicas", "notifyx_scaling", "notifyx_probe"),

@@ -240,6 +240,16 @@ gateway-auth gateway-store gateway-mailer gateway-gateway mailer-mailer operator
 {{- end }}
 {{- end -}}
 
+{{/* The standbys that stores read, where there are some. */}}
+{{- define "notifyx.replicaEnv" -}}
+{{- with .Values.database.readReplica -}}
+{{- if .existingSecret -}}
+- name: NOTIFYX_READ_REPLICA_URL
+  valueFrom: {secretKeyRef: {name: {{ .existingSecret }}, key: {{ .key }}}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* What PostgreSQL's clients read: a URL that says sslmode=... itself comes first. */}}
 {{- define "notifyx.databaseCaEnv" -}}
 {{- if .Values.database.existingCaSecret }}

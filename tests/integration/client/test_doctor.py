@@ -26,6 +26,7 @@ from notifyx_local.postgres import Cluster
 from notifyx_mailer.app import MailerNode
 from notifyx_mailer.settings import MailerSettings
 from notifyx_store.app import StoreNode
+from notifyx_store.base import read_replica
 from support.gateway import Stack, running_stack, service_tokens
 from support.made_once import settings
 from support.patience import until
@@ -182,6 +183,16 @@ async def test_the_bus_of_a_store_is_away(stack: Stack) -> None:
         await until(lambda: problems(gateway_url), "the store says that it is degraded")
         found = await findings(stack, gateway_url)
     says(found, "platform", "warning", address, "cannot be reached", "NOTIFYX_BUS_URL")
+    assert found["delivery"].state == "ok"
+
+
+async def test_the_read_replica_of_a_store_is_away(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(read_replica, "REPORTED_AFTER", 0.0)
+    address = f"postgresql://notifyx@127.0.0.1:{free_port()}/notifyx_store"
+    async with store(stack, read_replica_url=address) as url, gateway(stack, store=url) as gateway_url:
+        await until(lambda: problems(gateway_url), "the store says that it is degraded")
+        found = await findings(stack, gateway_url)
+    says(found, "platform", "warning", "read replica", "cannot be reached", "NOTIFYX_READ_REPLICA_URL")
     assert found["delivery"].state == "ok"
 
 

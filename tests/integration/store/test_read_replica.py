@@ -18,8 +18,15 @@ import pytest
 
 from chaos.histories.links import Link
 from chaos.histories.replicas import Replicas
+from notifyx_common.background import Background
+from notifyx_common.clock import SystemClock
+from notifyx_common.database import Database
+from notifyx_common.metrics import Metrics
 from notifyx_store.app import StoreNode
 from notifyx_store.base import read_replica
+from notifyx_store.base.database import database_config
+from notifyx_store.base.primary_position import PrimaryPosition
+from notifyx_store.base.read_replica import ReadReplica
 from support.patience import PATIENCE, until
 from support.run_folder import run_folder
 from support.store import StoreClient, running_store, store_settings, user
@@ -114,19 +121,25 @@ async def test_pages_have_what_their_reader_was_shown_and_nothing_else(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(read_replica, "REPORTED_AFTER", 0.0)
-    async with running_replicas(1) as replicas, reading(replicas) as it:
-        assert await it.publish("first") == 1
-        await it.is_used()
-        for path in (
-            "/inbox", LOG, "/search?q=first", "/search?q=first&topic=news",
-            "/published", "/threads", "/threads/bob",
-        ):  # fmt: skip
-            await _read_from_replica(it, path)
-        await _own_writes_while_replay_is_paused(it)
-        await it.is_used()
-        await _what_the_primary_does_not_show_yet(it)
-        await it.is_used()
-        await _the_standby_of_another_primary(it, replicas, database)
+    async with running_replicas(1) as replicas:
+        async with reading(replicas) as it:
+            await _all_that_a_reader_was_shown(it)
+            await _the_standby_of_another_primary(it, replicas, database)
+        await _wal_that_ends_within_a_record(replicas, monkeypatch)
+
+
+async def _all_that_a_reader_was_shown(it: Reading) -> None:
+    assert await it.publish("first") == 1
+    await it.is_used()
+    for path in (
+        "/inbox", LOG, "/search?q=first", "/search?q=first&topic=news",
+        "/published", "/threads", "/threads/bob",
+    ):  # fmt: skip
+        await _read_from_replica(it, path)
+    await _own_writes_while_replay_is_paused(it)
+    await it.is_used()
+    await _what_the_primary_does_not_show_yet(it)
+    await it.is_used()
 
 
 async def _read_from_replica(it: Reading, path: str) -> None:
@@ -227,6 +240,34 @@ async def test_a_replica_that_is_lost_or_promoted_is_done_without_and_used_again
             assert await it.seqs() == [1, 2, 3]
             await it.is_used()
             assert await it.seqs() == [1, 2, 3]
+
+
+async def _wal_that_ends_within_a_record(replicas: Replicas, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PostgreSQL writes whole pages of its log out while nobody commits; no standby can replay the half of a record."""
+    settings = store_settings(of_store(replicas.url), read_replica_url=of_store(replicas.standby_urls[0]))
+    metrics = Metrics()
+    async with Database(database_config(settings)) as database, Background(metrics) as background:
+        it = ReadReplica(settings, database, SystemClock(), metrics)
+        standby = await asyncpg.connect(admin(replicas.standby_urls[0]))
+        ends = []
+        write_out = PrimaryPosition.write_out
+
+        async def counted(position: PrimaryPosition) -> None:
+            ends.append(await standby.fetchval("SELECT pg_last_wal_replay_lsn()::text"))
+            await write_out(position)
+
+        monkeypatch.setattr(PrimaryPosition, "write_out", counted)
+        try:
+            async with it.running(background), database.pool.acquire() as primary, primary.transaction():
+                end = await primary.fetchval("SELECT pg_logical_emit_message(false, '', repeat('x', 20000))::text")
+
+                async def has_all() -> bool:
+                    return bool(await standby.fetchval("SELECT pg_last_wal_replay_lsn() >= $1::text::pg_lsn", end))
+
+                await until(has_all, "the standby has all of it, though the transaction goes on")
+                assert ends, "whatever else would have ended it, after 15 seconds, was not waited for"
+        finally:
+            standby.terminate()
 
 
 async def _published(it: Reading, title: str) -> int:

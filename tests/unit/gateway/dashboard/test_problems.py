@@ -95,6 +95,14 @@ def test_stores_without_their_bus_are_named_and_work() -> None:
     assert problem.sentence.startswith("The bus of store-1 is away: deliveries take up to a second longer")
 
 
+def test_stores_without_their_read_replica_are_named_and_work() -> None:
+    reason = "The read replica is not used. It is behind the primary."
+    stores = [NodeState("store-1", "ready", degraded={"read replica": reason}), NodeState("store-2", "ready")]
+    (problem,) = find_problems({**WELL, "store": stores}, [])
+    assert (problem.key, problem.severity, problem.because) == ("replica", "warning", reason)
+    assert problem.sentence == "store-1 does without the read replica: the primary reads all pages."
+
+
 REFUSED = "The database does not accept connections."
 NO_DATABASE = {"database": REFUSED}
 SMTP = "SMTP server mail.example:25: connection refused."

@@ -346,6 +346,10 @@ ADVICE = {
         "Check that NATS runs at the address in NOTIFYX_BUS_URL of the stores, and that its user, password, token and "
         "authorities are right (in the chart: bus.nats)."
     ),
+    "replica": (
+        "Check that the standbys at NOTIFYX_READ_REPLICA_URL of the stores run, follow the primary and are not late, "
+        "and that user and password are right (in the chart: database.readReplica)."
+    ),
     "service:": (
         "Check that its nodes run and can be reached, that they register where the gateway looks for them "
         "(NOTIFYX_REGISTRY_URLS, or EndpointSlices in a cluster), and that both have the same internal tokens. Their "

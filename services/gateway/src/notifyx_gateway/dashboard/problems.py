@@ -77,6 +77,7 @@ def find_problems(
     """
     mail = _mail_server(services.get("mailer", ()))
     causes = [*_databases(services), *_missing_services(services), *mail, *_caches(services), *_bus(services)]
+    causes += _replica(services)
     symptoms = [*_nodes(services)]
     if recent:
         causes += [*_alarms(recent[-1]), *_ledger_problems(recent[-1]), *_addresses(recent[-1])]
@@ -180,6 +181,16 @@ def _bus(services: Mapping[str, Sequence[NodeState]]) -> list[Problem]:
         f"The bus of {who} is away: deliveries take up to a second longer, and news of other devices half a minute."
     )
     return [Problem("bus", "warning", sentence, because=without[0].degraded["bus"])]
+
+
+def _replica(services: Mapping[str, Sequence[NodeState]]) -> list[Problem]:
+    """Return that stores do without their read replica."""
+    without = [node for node in services.get("store", ()) if "read replica" in node.degraded]
+    if not without:
+        return []
+    who = ", ".join(node.instance for node in without)
+    sentence = f"{who} {'does' if len(without) == 1 else 'do'} without the read replica: the primary reads all pages."
+    return [Problem("replica", "warning", sentence, because=without[0].degraded["read replica"])]
 
 
 def _nodes(services: Mapping[str, Sequence[NodeState]]) -> list[Problem]:

@@ -65,6 +65,15 @@ class PrimaryPosition:
         async with self._database.pool.acquire() as connection:
             await connection.execute(_MARK)
 
+    async def write_out(self) -> None:
+        """Let the primary write the WAL out that it has in memory, soon. Raises the driver's errors.
+
+        While one transaction writes and none ends, its disk may end within a record, which no standby can replay. This
+        is an empty commit, which waits for nothing.
+        """
+        async with self._database.pool.acquire() as connection:
+            await connection.execute("SELECT pg_current_xact_id()")
+
     async def _query(self) -> Position:
         async with self._database.pool.acquire() as connection:
             row: asyncpg.Record = await connection.fetchrow(_POSITION)

@@ -227,6 +227,8 @@ class ReadReplica:
                 await self._attempt(_nothing, ANSWER_TIMEOUT)
             except _Unusable as error:
                 self._stop_using(error)
+                if error.reason == "behind":
+                    await self._primary.write_out()
             else:
                 self._use()
         self._lag_seconds.set(self._lag.seconds(self._now()))
