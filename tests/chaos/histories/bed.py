@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import asyncpg
@@ -269,6 +270,16 @@ async def running_bed(
         without = folder / "without"
         without.touch()
         variables = {service: {**VARIABLES.get(service, {}), "CHAOS_WITHOUT": str(without)} for service in NODES}
+        replicas, external = None, [f"--bus={nats.url if nats is not None else ''}"]
+        if standbys != "none":
+            replicas = Replicas(
+                Link("service", Random()), wires.link("replication"), synchronous=standbys == "synchronous"
+            )
+            await stack.enter_async_context(replicas.running(folder / "servers"))
+            external.append(f"--postgres={replicas.url}")
+            (folder / "data").mkdir()
+            pages = urlsplit(replicas.read_url)._replace(path="/notifyx_store").geturl()
+            variables["store"]["NOTIFYX_READ_REPLICA_URL"] = pages
         programs: dict[str, Path] = {}
         if older is not None:
             programs = {service: folder / f"{service}.program" for service in NODES}
@@ -283,14 +294,6 @@ async def running_bed(
         wiring_file = folder / "wiring.json"
         wiring_file.write_text(wiring.model_dump_json())
         counts = [f"--{service}s={count}" for service, count in NODES.items()]
-        replicas, external = None, [f"--bus={nats.url if nats is not None else ''}"]
-        if standbys != "none":
-            replicas = Replicas(
-                Link("service", Random()), wires.link("replication"), synchronous=standbys == "synchronous"
-            )
-            await stack.enter_async_context(replicas.running(folder / "servers"))
-            external.append(f"--postgres={replicas.url}")
-            (folder / "data").mkdir()
         disk = replicas is None and stack.enter_context(small_disk(folder / "data"))
         running = running_platform(
             *counts, f"--wiring={wiring_file}", f"--memcached=127.0.0.1:{memcached_port}",

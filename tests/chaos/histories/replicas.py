@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import asyncpg
 import psutil
@@ -106,6 +107,13 @@ class Replicas:
     def standby_urls(self) -> Sequence[str]:
         """URLs of the same database of each standby, past the address."""
         return [server.cluster.dsn() for server in self._standbys]
+
+    @property
+    def read_url(self) -> str:
+        """URL of the same database that leads to any standby, past the address, as the Service ``…-ro`` does."""
+        first, *others = (server.cluster.dsn() for server in self._servers)
+        hosts = ",".join([urlsplit(first).netloc, *(urlsplit(other).netloc.rpartition("@")[2] for other in others)])
+        return urlsplit(first)._replace(netloc=hosts).geturl()
 
     @property
     def pid(self) -> int:

@@ -38,7 +38,7 @@ class PrimaryPosition:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._asking = asyncio.Lock()
+        self._querying = asyncio.Lock()
         self._next = _Turn()
 
     async def read(self) -> Position:
@@ -47,7 +47,7 @@ class PrimaryPosition:
         Callers who come while a query runs share the next one.
         """
         turn = self._next
-        async with self._asking:
+        async with self._querying:
             if turn.position is None and turn.error is None:
                 self._next = _Turn()
                 try:

@@ -21,6 +21,7 @@ from notifyx_common.database.engine import Pool
 from notifyx_common.errors import NotifyxError, Unavailable
 from notifyx_common.logs import get_logger
 from notifyx_common.metrics import Metrics
+from notifyx_common.running_timeout import RunningTimeout
 from notifyx_store.base.primary_position import PrimaryPosition
 from notifyx_store.base.replica_rules import Lag, Position, Reason, Standby, unseen, unusable
 from notifyx_store.base.replica_settings import check_replica
@@ -148,7 +149,7 @@ class ReadReplica:
         position = await self._primary.read()
         async with self._connection() as connection:
             await self._catch_up(connection, position)
-            async with asyncio.timeout(within):
+            async with RunningTimeout(within):
                 page = await _outcome(read, connection)
                 shown = await connection.fetchrow(_SHOWN, position.running)
             if not shown["standby"]:
@@ -178,7 +179,7 @@ class ReadReplica:
         """Wait until the standby has what the primary had at ``position``. Raises :class:`_Unusable`."""
         until = self._now() + self._settings.read_replica_wait
         pause = _SHORTEST_PAUSE
-        async with asyncio.timeout(self._settings.read_replica_wait + ANSWER_TIMEOUT):
+        async with RunningTimeout(self._settings.read_replica_wait + ANSWER_TIMEOUT):
             while True:
                 row = await connection.fetchrow(_STANDBY)
                 reason = unusable(Standby(row["lsn"], row["term"]), position)
@@ -212,8 +213,10 @@ class ReadReplica:
             known = await self._primary.read()
             if known.term != position.term:
                 raise _Unusable("failover")
-            running = unseen(known, shown_below)
-            committed = bool(running) and (await connection.fetchrow(_SHOWN, running))["committed"]
+            committed = False
+            if running := unseen(known, shown_below):
+                async with RunningTimeout(ANSWER_TIMEOUT):
+                    committed = (await connection.fetchrow(_SHOWN, running))["committed"]
 
     async def _check(self) -> float:
         """Find out whether the replica can be used; return when to do so again. Raises :class:`Unavailable`."""
