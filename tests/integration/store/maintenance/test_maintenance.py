@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import cast
 from uuid import uuid4
 
 import asyncpg
+import pytest
 
 from notifyx_common.background import Background
 from notifyx_common.clock import SystemClock
@@ -17,9 +19,12 @@ from notifyx_common.database import DRIVER_ERRORS
 from notifyx_common.metrics import Metrics
 from notifyx_local.postgres import Cluster
 from notifyx_store.base.context import StoreContext
+from notifyx_store.maintenance import loops
+from notifyx_store.maintenance.ledger import TopicLedger, all_topic_ledgers
 from notifyx_store.maintenance.loops import MAX_HINTED_TOPICS, Maintenance
 from support.patience import PATIENCE
 from support.store_database import new_topic
+from support.store_people import HandClock
 
 LOST = (*DRIVER_ERRORS, OSError)
 
@@ -103,6 +108,34 @@ async def test_an_imbalance_is_exported(live: StoreContext) -> None:
     await Maintenance(live, Background(Metrics())).check_ledger()
     assert sample(live, "notifyx_ledger_imbalance", ledger="notifications") == 1
     assert sample(live, "notifyx_ledger_imbalance", ledger="email") == 1
+
+
+async def test_a_long_log_is_counted_less_often_and_emails_are_not(
+    live: StoreContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, counted = HandClock(), 0
+
+    async def slowly(connection: asyncpg.Connection) -> list[TopicLedger]:
+        nonlocal counted
+        counted += 1
+        clock.time += timedelta(seconds=10)
+        return await all_topic_ledgers(connection)
+
+    monkeypatch.setattr(loops, "all_topic_ledgers", slowly)
+    maintenance = Maintenance(replace(live, clock=clock), Background(Metrics()))
+    await maintenance.check_ledger()
+    await (await new_topic(live.pool)).subscribe("ann")
+    await live.pool.execute("UPDATE subscriptions SET acked_total = 1")
+    await live.pool.execute("INSERT INTO outbox_books (topic_id, due) SELECT id, 1 FROM topics")
+    clock.time += timedelta(seconds=189)
+    await maintenance.check_ledger()
+    assert counted == 1, "a twentieth of the time: 200 s after it began"
+    assert sample(live, "notifyx_ledger_imbalance", ledger="notifications") == 0
+    assert sample(live, "notifyx_ledger_imbalance", ledger="email") == 1
+    clock.time += timedelta(seconds=1)
+    await maintenance.check_ledger()
+    assert counted == 2
+    assert sample(live, "notifyx_ledger_imbalance", ledger="notifications") == 1
 
 
 async def test_it_goes_on_when_the_database_comes_back(live: StoreContext, postgres: Cluster) -> None:

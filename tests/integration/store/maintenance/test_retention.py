@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import timedelta
+from typing import Any
 
 import asyncpg
 
+from notifyx_store.feed import queries as feed
+from notifyx_store.log import history
+from notifyx_store.log.history_pages import LOG_PAGES_QUERY
+from notifyx_store.maintenance import retention
 from notifyx_store.maintenance.cleanup import RecordTtls, delete_old_records
 from notifyx_store.maintenance.ledger import email_ledger, topic_ledgers
 from notifyx_store.maintenance.retention import (
@@ -18,6 +24,23 @@ from notifyx_store.maintenance.retention import (
 )
 from support.patience import PATIENCE
 from support.store_database import NOW, Topic, new_topic
+
+FILL = """
+INSERT INTO notifications (topic_id, seq, payload, publisher_id, published_at)
+SELECT id, seq, '{}', 'publisher', $3 FROM unnest($1::uuid[]) AS topics(id), generate_series(1, $2::bigint) AS seq
+"""
+
+
+async def explain(connection: asyncpg.Connection, query: str, *values: Any, options: str = "COSTS") -> list[str]:
+    return [row[0] for row in await connection.fetch(f"EXPLAIN ({options}) {query}", *values)]
+
+
+async def buffers(connection: asyncpg.Connection, query: str, *values: Any) -> int:
+    """Pages of tables and indexes that a statement reads, once others before it have seen what is gone."""
+    for _ in range(2):
+        [plan] = await explain(connection, query, *values, options="ANALYZE, BUFFERS, FORMAT JSON")
+    found = json.loads(plan)[0]["Plan"]
+    return int(found["Shared Hit Blocks"] + found["Shared Read Blocks"])
 
 
 async def remove(topic: Topic, cause: Cause, *, seconds: float = 0, batch: int = 1000) -> RemovedBatch:
@@ -229,3 +252,49 @@ async def test_an_imbalance_is_seen_even_where_sums_hide_it(pool: asyncpg.Pool) 
     await pool.execute("INSERT INTO outbox_books (topic_id, due) VALUES ($1, 1)", topic.id)
     async with pool.acquire() as connection:
         assert not (await email_ledger(connection, NOW)).balanced
+
+
+async def test_a_batch_reads_neither_what_is_gone_nor_the_rest_of_a_long_log(fresh_pool: asyncpg.Pool) -> None:
+    """Removed rows stay in the indexes until they are vacuumed, which may be millions of rows later."""
+    await fresh_pool.execute("ALTER TABLE notifications SET (autovacuum_enabled = false)")
+    topic = await new_topic(fresh_pool, max_count=100)
+    await fresh_pool.execute("UPDATE topics SET last_seq = 30000 WHERE id = $1", topic.id)
+    await fresh_pool.execute(FILL, [topic.id], 30_000, NOW)
+    await fresh_pool.execute(FILL, [(await new_topic(fresh_pool)).id for _ in range(100)], 5, NOW)
+    await fresh_pool.execute("ANALYZE notifications")
+    async with fresh_pool.acquire() as connection:
+        finding = (retention._PREFIX, topic.id, NOW, 100)
+        before = await buffers(connection, *finding)
+        for _ in range(5):
+            assert await remove_batch(connection, topic.id, "retention", NOW) == RemovedBatch(2_000, more=True)
+        assert await buffers(connection, *finding) <= before + 5
+        removing = (topic.id, list(range(10_001, 12_001)))
+        plan = "\n".join(await explain(connection, retention._REMOVE_PREFIX, *removing))
+        assert "notifications_pkey" in plan
+        assert "notifications_by_time" not in plan
+
+
+async def test_a_page_reads_nothing_of_what_retention_has_removed(fresh_pool: asyncpg.Pool) -> None:
+    await fresh_pool.execute("ALTER TABLE notifications SET (autovacuum_enabled = false)")
+    old, young = [await new_topic(fresh_pool, max_count=count) for count in (60, 100_000)]
+    await old.publish(4_060)
+    await young.publish(60)
+    await fresh_pool.execute("ANALYZE notifications, topics")
+    async with fresh_pool.acquire() as connection:
+        while (await remove_batch(connection, old.id, "retention", NOW)).removed:
+            pass
+        wanted = {
+            history._FORWARD: lambda topic: (topic.id, 0, 2**53, 20, 1 << 20),
+            history._BACKWARD: lambda topic: (topic.id, 0, 2**53, 20, 1 << 20),
+            LOG_PAGES_QUERY: lambda topic: ([topic.name], [0], [2**53], [False], [20], 1 << 20, ["ann"], [""]),
+            feed._ROWS: lambda topic: ([topic.id], [0], 20, 1 << 20),
+        }
+        for query, values in wanted.items():
+            small, large = [await buffers(connection, query, *values(topic)) for topic in (young, old)]
+            assert large <= small + 5, query
+            assert small < 60, "what each page has once is not read for each of its rows"
+
+
+async def test_the_log_is_vacuumed_after_a_twentieth_of_it(pool: asyncpg.Pool) -> None:
+    tables = "SELECT relname FROM pg_class WHERE 'autovacuum_vacuum_scale_factor=0.05' = ANY(reloptions) ORDER BY 1"
+    assert [row["relname"] for row in await pool.fetch(tables)] == ["notifications", "search_ranges"]

@@ -19,6 +19,7 @@ from notifyx_common.principal import Principal
 from notifyx_store.base.context import StoreContext
 from notifyx_store.maintenance.retention import remove_batch
 from notifyx_store.readers.inbox_cursor import NEWEST, InboxCursor
+from notifyx_store.search import index
 from notifyx_store.search.index import RANGE_SEQS, index_topic, remove_old_ranges, run_search_index, topics_to_index
 from notifyx_store.search.pages import Scope, inbox_scopes, read_found, topic_scope, understand
 from notifyx_store.search.query import parse_terms
@@ -171,7 +172,25 @@ async def test_the_index_follows_the_log_and_forgets_what_retention_removes(pool
     await pool.execute("UPDATE topics SET kind = 'deleted' WHERE id = $1", topic.id)
     await index_all(pool)
     async with pool.acquire() as connection:
-        assert await remove_old_ranges(connection) == 6
+        assert [await remove_old_ranges(connection, 4) for _ in range(3)] == [4, 2, 0]
+
+
+async def test_very_many_old_ranges_are_removed_in_steps_beside_the_index(
+    live: StoreContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each step is one statement, which must not time out; the next ones are not a clean-up later."""
+    monkeypatch.setattr(index, "REMOVED_PER_STEP", 2)
+    old, young = await new_topic(live.pool), await new_topic(live.pool)
+    await old.publish(7 * RANGE_SEQS)
+    await index_all(live.pool)
+    await young.publish(RANGE_SEQS)
+    await live.pool.execute("UPDATE topics SET pruned_seq = $2 WHERE id = $1", old.id, 6 * RANGE_SEQS)
+    clock = HandClock()
+    settings = live.settings.model_copy(update={"search_index_poll": 0.01})
+    state = "SELECT array_agg(first_seq ORDER BY first_seq, topic_id = $1) FROM search_ranges"
+    async with run_search_index(replace(live, settings=settings, clock=clock), Background(Metrics())):
+        clock.time += timedelta(seconds=settings.cleanup_every)
+        await until(lambda: live.pool.fetchval(f"SELECT ({state}) = $2::bigint[]", old.id, [1, 6 * RANGE_SEQS + 1]))
 
 
 async def test_a_topic_is_searched_by_who_may_read_it_and_says_what_is_acknowledged(pool: asyncpg.Pool) -> None:

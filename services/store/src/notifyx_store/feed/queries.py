@@ -32,7 +32,7 @@ LEFT JOIN LATERAL (
         SELECT seq, payload, published_at, octet_length(payload) AS size,
                sum(octet_length(payload)) OVER (ORDER BY seq) AS total
         FROM (SELECT n.seq, n.payload, n.published_at FROM notifications n
-              WHERE n.topic_id = t.id AND n.seq > wanted.after ORDER BY n.seq LIMIT $3) AS found
+              WHERE n.topic_id = t.id AND n.seq > greatest(wanted.after, t.pruned_seq) ORDER BY n.seq LIMIT $3) AS found
     ) AS sized WHERE total - size < $4
 ) AS page ON true
 ORDER BY t.id, page.seq

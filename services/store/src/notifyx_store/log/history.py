@@ -6,24 +6,24 @@ import asyncpg
 import orjson
 
 from notifyx_common.contracts.call import MAX_PAGE_BYTES
+from notifyx_store.log.unread import FIRST_SEQ
 from notifyx_store.topics.permissions import TopicRow
 
-# One statement, so that the page and its bounds come from the same snapshot.
-_PAGE = """
-SELECT t.last_seq,
-       coalesce((SELECT n.seq FROM notifications n WHERE n.topic_id = t.id ORDER BY n.seq LIMIT 1), t.last_seq + 1)
-           AS first_seq,
-       page.seq, page.payload
-FROM topics t
+# One statement, so that the page and its bounds come from the same snapshot. OFFSET 0 has the oldest seq found once, and
+# not for each row of the page. What retention has removed stays in the index until it is vacuumed: nobody starts there.
+_PAGE = f"""
+SELECT t.last_seq, t.first_seq, page.seq, page.payload
+FROM (SELECT t.id, t.last_seq, t.pruned_seq, {FIRST_SEQ} AS first_seq FROM topics t WHERE t.id = $1 OFFSET 0) AS t
 LEFT JOIN LATERAL (
     SELECT seq, payload FROM (
-        SELECT seq, payload, sum(octet_length(payload)) OVER (ORDER BY seq {order}) - octet_length(payload) AS before
+        SELECT seq, payload, sum(octet_length(payload)) OVER (ORDER BY seq {{order}}) - octet_length(payload) AS before
         FROM (SELECT n.seq, n.payload FROM notifications n
-              WHERE n.topic_id = t.id AND n.seq > $2 AND n.seq < $3 ORDER BY n.seq {order} LIMIT $4) AS found
+              WHERE n.topic_id = t.id AND n.seq > greatest($2, t.pruned_seq) AND n.seq < $3
+              ORDER BY n.seq {{order}} LIMIT $4) AS found
     ) AS sized WHERE before < $5
 ) AS page ON true
-WHERE t.id = $1 ORDER BY page.seq
-"""
+ORDER BY page.seq
+"""  # noqa: S608 - put together from constants
 _FORWARD = _PAGE.format(order="ASC")
 _BACKWARD = _PAGE.format(order="DESC")
 

@@ -20,7 +20,7 @@ from notifyx_store.topics.rows import columns_for, topic_row
 
 _FOUND = """
 SELECT n.seq, n.payload FROM notifications n
-WHERE {where} AND n.topic_id = t.id AND n.seq > wanted.after AND n.seq < wanted.before
+WHERE {where} AND n.topic_id = t.id AND n.seq > greatest(wanted.after, t.pruned_seq) AND n.seq < wanted.before
 ORDER BY n.seq {order} LIMIT wanted.max_rows
 """
 

@@ -27,7 +27,7 @@ from notifyx_store.mail.addresses import refused_addresses
 from notifyx_store.mail.outbox_fill import fill_outbox, topics_behind
 from notifyx_store.maintenance.backups import backup_age
 from notifyx_store.maintenance.cleanup import RecordTtls, delete_old_records
-from notifyx_store.maintenance.ledger import all_topic_ledgers, email_ledger
+from notifyx_store.maintenance.ledger import TopicLedger, all_topic_ledgers, email_ledger
 from notifyx_store.maintenance.retention import Cause, remove_batch, topics_over_retention, topics_past_expiry
 
 log = get_logger(__name__)
@@ -37,6 +37,9 @@ MAX_HINTED_TOPICS = 1_000
 
 _MIN_FILL_INTERVAL = 0.25
 """Minimum time between two fillings of the outbox, in seconds: a flood of publishes causes one."""
+
+_LEDGER_SHARE = 0.05
+"""Part of the time of one connection that counting the log for the ledger may take: of a long log it takes seconds."""
 
 _STEP_DEADLINE = 120.0
 _RETRIES = Backoff(0.2, 5.0, jitter=AROUND)
@@ -65,6 +68,7 @@ class Maintenance:
         self._next_scan = 0.0
         self._next_retention = 0.0
         self._next_cleanup = 0.0
+        self._next_count = 0.0
         metrics = context.metrics
         self._expired = metrics.counter("notifyx_expired_total")
         self._emails = metrics.gauge("notifyx_outbox_emails")
@@ -130,15 +134,19 @@ class Maintenance:
         return _MIN_FILL_INTERVAL / 5 if more else settings.expiry_every
 
     async def check_ledger(self) -> float:
-        """Read the ledger and export its numbers, and the age of the backup; return the seconds until the next time."""
+        """Read the ledger and export its numbers, and the age of the backup; return the seconds until the next time.
+
+        The log is counted less often where that takes long.
+        """
         context = self._context
+        began = context.clock.monotonic()
         async with context.pool.acquire() as connection:
-            topics = await all_topic_ledgers(connection)
+            if began >= self._next_count:
+                self._report_topics(await all_topic_ledgers(connection))
+                self._next_count = began + (context.clock.monotonic() - began) / _LEDGER_SHARE
             email = await email_ledger(connection, context.clock.now())
             refused = await refused_addresses(connection)
             self._backup_age.set(await backup_age(connection, context.clock.now()))
-        unbalanced = [topic for topic in topics if topic.unbalanced]
-        self._imbalance.labels("notifications").set(sum(topic.unbalanced for topic in unbalanced))
         self._imbalance.labels("email").set(0 if email.balanced else 1)
         states = {
             "pending": email.waiting,
@@ -153,11 +161,15 @@ class Maintenance:
             self._refused.labels(refusal).set(count)
         self._due.set(email.waiting_due)
         self._oldest.set(email.oldest_due_seconds)
-        for topic in unbalanced[:10]:
-            log.error("ledger_unbalanced", subscriptions=topic.unbalanced, **topic.row.model_dump())
         if not email.balanced:
             log.error("email_ledger_unbalanced", **email.ledger.model_dump())
         return context.settings.ledger_every
+
+    def _report_topics(self, topics: Iterable[TopicLedger]) -> None:
+        unbalanced = [topic for topic in topics if topic.unbalanced]
+        self._imbalance.labels("notifications").set(sum(topic.unbalanced for topic in unbalanced))
+        for topic in unbalanced[:10]:
+            log.error("ledger_unbalanced", subscriptions=topic.unbalanced, **topic.row.model_dump())
 
     def _run(
         self,

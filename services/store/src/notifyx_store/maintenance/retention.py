@@ -49,7 +49,8 @@ SELECT DISTINCT topic_id AS id FROM (
 """
 
 # The oldest rows, as long as each of them (and all before it) is beyond one of the two bounds. In an inbox the number
-# of notifications removes none that its user has not acknowledged.
+# of notifications removes none that its user has not acknowledged. What is removed stays in the index until it is
+# vacuumed: no batch reads past all those before it.
 _PREFIX = f"""
 SELECT array(
     SELECT seq FROM (
@@ -60,7 +61,7 @@ SELECT array(
                           OR n.published_at < $2::timestamptz - t.retention_max_age * interval '1 second' AS over
             FROM topics t CROSS JOIN LATERAL (SELECT {COUNT_FLOOR} AS seq) AS floor
             JOIN notifications n ON n.topic_id = t.id
-            WHERE t.id = $1 ORDER BY n.seq LIMIT $3
+            WHERE t.id = $1 AND n.seq > (SELECT pruned_seq FROM topics WHERE id = $1) ORDER BY n.seq LIMIT $3
         ) AS oldest
     ) AS checked WHERE doomed ORDER BY seq)
 """  # noqa: S608 - put together from constants
@@ -116,13 +117,22 @@ DELETE FROM ack_exceptions e USING subscriptions s
 WHERE s.topic_id = $1 AND e.subscription_id = s.id AND e.seq = ANY($2::bigint[])
 """
 
-_REMOVE = """
+# A prefix is all that exists between its first and its last seq, so a range of the primary key has it. For a long list
+# PostgreSQL takes the index by time, and reads all of it that is the topic's.
+_PREFIX_SEQS = "seq BETWEEN ($2::bigint[])[1] AND ($2::bigint[])[cardinality($2::bigint[])]"
+_SINGLE_SEQS = "seq = ANY($2::bigint[])"
+
+
+def _remove(seqs: str) -> str:
+    return f"""
 WITH direct AS (
-    DELETE FROM direct_messages WHERE topic_id = $1 AND seq = ANY($2::bigint[])
-        AND (SELECT kind FROM topics WHERE id = $1) = 'inbox'
+    DELETE FROM direct_messages WHERE topic_id = $1 AND {seqs} AND (SELECT kind FROM topics WHERE id = $1) = 'inbox'
 )
-DELETE FROM notifications WHERE topic_id = $1 AND seq = ANY($2::bigint[])
-"""
+DELETE FROM notifications WHERE topic_id = $1 AND {seqs}
+"""  # noqa: S608 - put together from constants
+
+
+_REMOVE_PREFIX, _REMOVE_SINGLES = _remove(_PREFIX_SEQS), _remove(_SINGLE_SEQS)
 _RAISE_REMOVED_SEQ = "UPDATE topics SET pruned_seq = greatest(pruned_seq, $2) WHERE id = $1"
 _DELETE_BLOCKS = "DELETE FROM removed_blocks WHERE topic_id = $1 AND block < $2::bigint >> 10"
 
@@ -167,7 +177,7 @@ async def remove_batch(
         if affected(await connection.execute(_COUNT_EXPIRED, topic, seqs)):
             await bus.send(connection, wakeups.expired([topic]))
         await connection.execute(_DELETE_ACK_EXCEPTIONS, topic, seqs)
-        await connection.execute(_REMOVE, topic, seqs)
+        await connection.execute(_REMOVE_PREFIX if prefix else _REMOVE_SINGLES, topic, seqs)
         if prefix:
             await connection.execute(_RAISE_REMOVED_SEQ, topic, seqs[-1])
             await connection.execute(_DELETE_BLOCKS, topic, seqs[-1])

@@ -82,10 +82,26 @@ SELECT c.seq FROM contents c JOIN written w USING (first_seq, last_seq)
 WHERE c.seq IS NOT NULL AND (w.failed OR c.value IS NULL) ORDER BY c.seq
 """
 
-# Ranges of notifications that retention has removed, and those of topics that are gone.
+REMOVED_PER_STEP = 5_000
+"""Ranges that one statement removes: it has to be over before it times out, however many have become old at once."""
+
+# Ranges of notifications that retention has removed, and those of topics that are gone. Only the oldest range of each
+# topic is looked at to find them: its cost does not grow with the log.
 _REMOVE = """
-DELETE FROM search_ranges r WHERE NOT EXISTS (
-    SELECT 1 FROM topics t WHERE t.id = r.topic_id AND t.kind <> 'deleted' AND t.pruned_seq < r.last_seq)
+WITH RECURSIVE oldest AS (
+    (SELECT topic_id, last_seq FROM search_ranges ORDER BY topic_id, last_seq LIMIT 1)
+    UNION ALL
+    SELECT following.topic_id, following.last_seq
+    FROM oldest CROSS JOIN LATERAL (
+        SELECT r.topic_id, r.last_seq FROM search_ranges r WHERE r.topic_id > oldest.topic_id
+        ORDER BY r.topic_id, r.last_seq LIMIT 1) AS following
+), gone AS (
+    SELECT oldest.topic_id, CASE WHEN t.id IS NOT NULL THEN t.pruned_seq ELSE 9223372036854775807 END AS upto
+    FROM oldest LEFT JOIN topics t ON t.id = oldest.topic_id AND t.kind <> 'deleted'
+    WHERE t.id IS NULL OR oldest.last_seq <= t.pruned_seq
+)
+DELETE FROM search_ranges WHERE ctid = ANY(ARRAY(
+    SELECT r.ctid FROM gone JOIN search_ranges r ON r.topic_id = gone.topic_id AND r.last_seq <= gone.upto LIMIT $1))
 """
 
 
@@ -150,9 +166,9 @@ async def topics_to_index(connection: asyncpg.Connection) -> list[UUID]:
     return [row["id"] for row in await connection.fetch(_BEHIND)]
 
 
-async def remove_old_ranges(connection: asyncpg.Connection) -> int:
-    """Remove the ranges of notifications that are gone; return how many."""
-    return affected(await connection.execute(_REMOVE))
+async def remove_old_ranges(connection: asyncpg.Connection, limit: int = REMOVED_PER_STEP) -> int:
+    """Remove up to ``limit`` ranges of notifications that are gone; return how many."""
+    return affected(await connection.execute(_REMOVE, limit))
 
 
 @asynccontextmanager
@@ -168,8 +184,8 @@ async def run_search_index(context: StoreContext, background: Background) -> Asy
         async with context.pool.acquire() as connection:
             began = clock.monotonic()
             if began >= next_removal:
-                await remove_old_ranges(connection)
-                next_removal = began + settings.cleanup_every
+                removed = await remove_old_ranges(connection)
+                next_removal = began if removed == REMOVED_PER_STEP else began + settings.cleanup_every
             if not waiting:
                 waiting.extend(await topics_to_index(connection))
             if not waiting:
