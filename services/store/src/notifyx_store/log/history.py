@@ -9,7 +9,7 @@ from notifyx_common.contracts.call import MAX_PAGE_BYTES
 from notifyx_store.log.unread import FIRST_SEQ
 from notifyx_store.topics.permissions import TopicRow
 
-# One statement, so that the page and its bounds come from the same snapshot. OFFSET 0 has the oldest seq found once, and
+# One statement, so that the page and its bounds come from the same snapshot. OFFSET 0 has the oldest seq found once,
 # not for each row of the page. What retention has removed stays in the index until it is vacuumed: nobody starts there.
 _PAGE = f"""
 SELECT t.last_seq, t.first_seq, page.seq, page.payload
