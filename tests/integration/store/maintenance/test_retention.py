@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -283,7 +284,7 @@ async def test_a_page_reads_nothing_of_what_retention_has_removed(fresh_pool: as
     async with fresh_pool.acquire() as connection:
         while (await remove_batch(connection, old.id, "retention", NOW)).removed:
             pass
-        wanted = {
+        wanted: dict[str, Callable[[Topic], tuple[Any, ...]]] = {
             history._FORWARD: lambda topic: (topic.id, 0, 2**53, 20, 1 << 20),
             history._BACKWARD: lambda topic: (topic.id, 0, 2**53, 20, 1 << 20),
             LOG_PAGES_QUERY: lambda topic: ([topic.name], [0], [2**53], [False], [20], 1 << 20, ["ann"], [""]),
