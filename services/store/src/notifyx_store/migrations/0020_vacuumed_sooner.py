@@ -12,6 +12,6 @@ STATEMENTS = [
 
 
 class Migration(migrations.Migration):
-    dependencies = [("store", "0018_topics_by_creator")]
+    dependencies = [("store", "0019_primary_terms")]
 
     operations = [ops.RunSQL(STATEMENTS)]
