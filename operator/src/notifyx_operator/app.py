@@ -7,11 +7,13 @@ began first.
 from __future__ import annotations
 
 import asyncio
+import gc
 from contextlib import AsyncExitStack
 from threading import Thread
 
 import kopf
 
+from notifyx_common.background import every
 from notifyx_common.calls.client import ServiceClient
 from notifyx_common.calls.discovery import Discovery
 from notifyx_common.calls.endpoint_slices import EndpointSliceDiscovery
@@ -29,6 +31,7 @@ from notifyx_operator.kube.connections import ConnectionCounts
 from notifyx_operator.kube.operator_lease import OperatorLeases
 from notifyx_operator.kube.resource_watch import ResourceWatch, any_event, is_new_generation
 from notifyx_operator.kube.user_lookup import UserLookup
+from notifyx_operator.memory import IDLE_INTERVAL, FreedMemory
 from notifyx_operator.probing.prober import Prober
 from notifyx_operator.probing.topic import probe_topic
 from notifyx_operator.scaling.platforms import PlatformReconciler
@@ -57,6 +60,7 @@ class OperatorNode(Node[OperatorSettings]):
         self._login = login
         self._kopf: Thread | None = None
         self._leases: OperatorLeases | None = None
+        self._memory = FreedMemory()
         self.readiness.add("kopf", self.check)
 
     async def start(self, stack: AsyncExitStack) -> None:
@@ -151,6 +155,7 @@ class OperatorNode(Node[OperatorSettings]):
         await leases.renew()
         tasks = await stack.enter_async_context(background.tasks())
         tasks.endless("lease", leases.run())
+        tasks.endless("memory", every(IDLE_INTERVAL, self._memory.give_back, wait_first=True))
         tasks.endless("topics", reconciler.run())
         tasks.endless("platforms", platforms.run())
         for name, watch in watches.items():
@@ -182,6 +187,15 @@ class OperatorNode(Node[OperatorSettings]):
                 started.set()
                 await leases.wait(manages=False)
             self._kopf = None
+
+    def tune_collector(self) -> None:
+        """Let the cyclic collector run as often as it does by default.
+
+        A burst of topics leaves thousands of objects in cycles, and an operator at rest makes too few for the
+        thresholds of a node under load: they would stay for days.
+        """
+        gc.collect()
+        gc.freeze()
 
     def _prober(self) -> Prober | None:
         settings = self.settings

@@ -14,7 +14,9 @@ from aiohttp import ClientConnectorCertificateError, web
 from aiohttp.test_utils import TestServer, unused_port
 
 from cluster.namespaces.pki import Authority
+from notifyx_common.clock import SystemClock
 from notifyx_operator.kube.api import ClusterRejected, ClusterUnavailable, Credentials, KubernetesApi
+from notifyx_operator.kube.cluster import Cluster
 from notifyx_operator.kube.kopf_sessions import KopfSessions
 from notifyx_operator.kube.names import FIELD_MANAGER
 from support.patience import PATIENCE
@@ -34,6 +36,26 @@ async def asking(
         url = str(server.make_url("")).rstrip("/")
         async with KubernetesApi(lambda: Credentials(server=url, token=next(left, None)), timeout=timeout) as api:
             yield api
+
+
+async def test_a_page_of_topics_is_read_once_the_one_before_it_is_used() -> None:
+    pages = [{"items": [{"n": 1}, {"n": 2}], "metadata": {"continue": "next"}}, {"items": [{"n": 3}], "metadata": {}}]
+    read: list[str | None] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        read.append(request.query.get("continue"))
+        return web.json_response(pages[len(read) - 1])
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", answer)
+    async with TestServer(app) as server:
+        where = Credentials(server=str(server.make_url("")).rstrip("/"))
+        async with Cluster(
+            lambda: where, namespaces=(), home="", clock=SystemClock(), instance="test", timeout=PATIENCE
+        ) as cluster:
+            seen = [(topic["n"], len(read)) async for topic in cluster.topics()]
+    assert seen == [(1, 1), (2, 1), (3, 2)]
+    assert read == [None, "next"]
 
 
 async def test_a_request_arrives_whole_and_with_the_token_of_the_moment() -> None:

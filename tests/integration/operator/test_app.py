@@ -54,7 +54,7 @@ async def test_the_end_of_each_endless_task_is_reported(kube: Kube, tmp_path: Pa
     async with service.context():
         await end_each(
             service,
-            {"topics", "platforms", "probe", "kopf", "lease", "security log"}
+            {"topics", "platforms", "probe", "kopf", "lease", "memory", "security log"}
             | {f"watch of {plural}" for _, _, plural in WATCHED},
         )
 

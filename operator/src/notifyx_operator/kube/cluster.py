@@ -91,8 +91,8 @@ class Cluster:
         until = self._clock.monotonic() + patience
         while True:
             try:
-                await self.topics()
-                await self.platforms()
+                await self._readable(TOPICS, self._namespaces)
+                await self._readable(PLATFORMS, self._own_namespaces)
             except (ClusterRejected, ClusterUnavailable) as error:
                 if self._clock.monotonic() >= until:
                     raise NotInstalled(
@@ -103,13 +103,16 @@ class Cluster:
             else:
                 return
 
-    async def topics(self, name: str | None = None) -> list[dict[str, Any]]:
-        """List the NotifyxTopics of the managed namespaces, all or those of one name."""
-        return await self._list(TOPICS, self._namespaces, f"metadata.name={name}" if name is not None else None)
+    def topics(self, name: str | None = None) -> AsyncIterator[dict[str, Any]]:
+        """List the NotifyxTopics of the managed namespaces, all or those of one name.
+
+        They are read page by page, as they are asked for: of many topics, only one page is in memory.
+        """
+        return self._items(TOPICS, self._namespaces, f"metadata.name={name}" if name is not None else None)
 
     async def platforms(self) -> list[dict[str, Any]]:
         """List the NotifyxPlatforms of our own namespace: other releases have operators of their own."""
-        return await self._list(PLATFORMS, (self._home,) if self._home else self._namespaces)
+        return [one async for one in self._items(PLATFORMS, self._own_namespaces)]
 
     async def create_platform(self, name: str, spec: Mapping[str, Any], *, owner: str) -> None:
         """Create a NotifyxPlatform in our own namespace, garbage-collected with the Deployment ``owner``."""
@@ -191,7 +194,7 @@ class Cluster:
 
     async def platform_namespaces(self) -> set[str]:
         """Return the namespaces of the whole cluster that have a NotifyxPlatform."""
-        return {one["metadata"]["namespace"] for one in await self._list(PLATFORMS, ())}
+        return {one["metadata"]["namespace"] async for one in self._items(PLATFORMS, ())}
 
     async def leases(self, name: str) -> list[dict[str, Any]]:
         """List the Leases of that name in all namespaces."""
@@ -240,19 +243,29 @@ class Cluster:
         }
         await self._api.request("POST", _path(EVENT, regarding["namespace"]), body=body)
 
-    async def _list(self, plural: str, namespaces: Sequence[str], selector: str | None = None) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = []
+    @property
+    def _own_namespaces(self) -> Sequence[str]:
+        return (self._home,) if self._home else self._namespaces
+
+    async def _items(
+        self, plural: str, namespaces: Sequence[str], selector: str | None = None
+    ) -> AsyncIterator[dict[str, Any]]:
         for namespace in namespaces or ("",):
             options: dict[str, Any] = {"limit": PAGE_SIZE, **({"fieldSelector": selector} if selector else {})}
             path = _path((GROUP, VERSION, plural), namespace)
             while True:
                 page = await self._api.request("GET", path, parameters=options)
-                found += page.get("items", [])
+                for item in page.get("items", []):
+                    yield item
                 after = page.get("metadata", {}).get("continue")
                 if not after:
                     break
                 options["continue"] = after
-        return found
+
+    async def _readable(self, plural: str, namespaces: Sequence[str]) -> None:
+        """Read one object of each namespace, which fails without the resource definition and without the right."""
+        for namespace in namespaces or ("",):
+            await self._api.request("GET", _path((GROUP, VERSION, plural), namespace), parameters={"limit": 1})
 
     async def _unless_gone(self, method: str, path: str, *, body: Any = None, statuses: Sequence[int] = (404,)) -> Any:
         """Make a request; return ``None`` for an answer with one of ``statuses``."""

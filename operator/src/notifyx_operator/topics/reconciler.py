@@ -212,7 +212,7 @@ class Reconciler:
         # A quota of topics counts all of a namespace.
         only = next(iter(names)) if names is not None and len(names) == 1 and not self._quotas.counts_topics else None
         managing = self._manages()
-        claims = [read_claim(document) for document in await self._cluster.topics(only)] if managing else []
+        claims = [read_claim(document) async for document in self._cluster.topics(only)] if managing else []
         rejected = rejections(_desired(claims), self._rules, self._quotas)
         if names is not None:
             claims = [claim for claim in claims if claim.name in names]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections import Counter
-from typing import Any
 
 from notifyx_common import logs
 from notifyx_common.clock import Clock, SystemClock
@@ -20,7 +19,7 @@ from notifyx_common.settings import load
 from notifyx_operator.kube.api import ClusterRejected, login
 from notifyx_operator.kube.cluster import TOPICS, Cluster
 from notifyx_operator.settings import OperatorSettings
-from notifyx_operator.topics.claims import read_claim
+from notifyx_operator.topics.claims import Claim, read_claim
 from notifyx_operator.topics.status import unmanaged_status
 
 log = get_logger(__name__)
@@ -47,7 +46,7 @@ async def remove_finalizers(cluster: Cluster, clock: Clock, *, interval: float =
     removals: Counter[str] = Counter()
     empty_lists, until = 0, clock.monotonic() + MAX_SECONDS
     while empty_lists < REQUIRED_EMPTY_LISTS and clock.monotonic() < until:
-        marked = [claim for claim in map(read_claim, await _topics(cluster)) if claim.has_finalizer]
+        marked = [claim for claim in await _claims(cluster) if claim.has_finalizer]
         others = [claim for claim in marked if removals[claim.uid] >= MAX_REMOVALS]
         if others:
             log.warning("other_operator_found", topics=len(others))
@@ -64,9 +63,9 @@ async def remove_finalizers(cluster: Cluster, clock: Clock, *, interval: float =
     return len(removals)
 
 
-async def _topics(cluster: Cluster) -> list[dict[str, Any]]:
+async def _claims(cluster: Cluster) -> list[Claim]:
     try:
-        return await cluster.topics()
+        return [read_claim(document) async for document in cluster.topics()]
     except ClusterRejected as error:
         # Without the resource definition there are no resources.
         if error.status != 404:

@@ -25,7 +25,7 @@ IN_THREADS = """
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from argon2.low_level import Type, hash_secret
-from notifyx_auth.users.freed_memory import trimmer
+from notifyx_common.freed_memory import trimmer
 
 def memory():
     return next(int(line.split()[1]) for line in open("/proc/self/smaps_rollup") if line.startswith("Anonymous:"))

@@ -26,8 +26,8 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from notifyx_auth.base.errors import HashingBusy
 from notifyx_auth.base.settings import AuthSettings
-from notifyx_auth.users.freed_memory import trimmer
 from notifyx_auth.users.hash_turns import HashTurns, Turn
+from notifyx_common.freed_memory import trimmer
 from notifyx_common.metrics import Metrics, PoolUsage
 
 T = TypeVar("T")

@@ -131,6 +131,16 @@ class Node(Generic[S]):
     async def join(self) -> None:
         """Accept connections on further shared ports; called once the node is ready, where ports are shared."""
 
+    def tune_collector(self) -> None:
+        """Let the cyclic collector leave out what lives as long as the process, and look less often at what is young.
+
+        With the defaults, a node under load spends about a tenth of its time on it: each connection that joins makes
+        some dozens of objects, so all objects are traversed every few thousand joins, and none of them is garbage.
+        """
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(YOUNG_OBJECTS, 20, 20)
+
     def connection_limit(self, peer: str) -> int | None:
         """Return how many HTTP connections ``peer`` may have; ``None`` if only their sum is limited."""
         return None
@@ -222,17 +232,6 @@ def bind(host: str, port: int, setting: str, *, shared: bool = False) -> socket.
     return sock
 
 
-def _spare_collections() -> None:
-    """Let the cyclic collector leave out what lives as long as the process, and look less often at what is young.
-
-    With the defaults, a node under load spends about a tenth of its time on it: each connection that joins makes some
-    dozens of objects, so all objects are traversed every few thousand joins, and none of them is garbage.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(YOUNG_OBJECTS, 20, 20)
-
-
 async def run(node: Node[Any]) -> Fault | None:
     """Serve until SIGTERM, SIGINT or a fault, then drain; return the fault, if there was one.
 
@@ -279,7 +278,7 @@ async def run(node: Node[Any]) -> Fault | None:
             tls=node.internal_tls,
         )
         await stack.enter_async_context(registration)
-        _spare_collections()
+        node.tune_collector()
         _write_ready_file(settings, {"port": port, "metrics_port": metrics_port, **extra})
         log.info("service_listening", port=port, metrics_port=metrics_port, **extra)
         await stop.wait()
