@@ -57,7 +57,7 @@ POLICY_VIOLATION = 1008
 MAX_QUEUED = 32
 """Maximum number of messages that wait for the reply to a join; beyond it, reading pauses."""
 
-WORK = 32
+WORK = 64
 """What a request with work of its own counts as in flight: it costs more than a publish or an acknowledgement does."""
 
 

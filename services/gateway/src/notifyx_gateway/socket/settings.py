@@ -81,9 +81,10 @@ class SocketSettings:
     control_burst: int = _control_burst(_default("socket_control_per_second"), _default("max_channels"))
     """A second burst of them, without a pause in which the first could decay, closes the connection."""
 
-    max_in_flight: int = 1024
+    max_in_flight: int = 2048
     """Maximum number of concurrent requests of one connection; beyond it, reading pauses. Those that are not publishes
-    or acknowledgements count 32 times."""
+    or acknowledgements count 64 times. A request to the store has about a quarter of what a connection that publishes
+    without waiting has in flight, and costs as much as a hundred publishes."""
 
     max_in_flight_bytes: int = 4 << 20
     """Maximum size of the concurrent requests of one connection; beyond it, reading pauses."""
