@@ -21,8 +21,17 @@ from notifyx_common.errors import Forbidden, NotifyxError, TooManyRequests, Unav
 from notifyx_common.metrics import Metrics
 from notifyx_common.principal import Principal
 from notifyx_gateway.upstream import batching
-from notifyx_gateway.upstream.batching import BUSY_ITEMS, MIN_BESIDE_ITEMS, Lane, LaneLimits, QueuedItem, encode_batch
+from notifyx_gateway.upstream.batching import (
+    BUSY_ITEMS,
+    GATHER_STEP,
+    MIN_BESIDE_ITEMS,
+    Lane,
+    LaneLimits,
+    QueuedItem,
+    encode_batch,
+)
 from notifyx_gateway.upstream.store import Store
+from simulation.loop import SimulatedLoop
 from support.patience import PATIENCE
 
 Q = TypeVar("Q")
@@ -47,6 +56,17 @@ class HandClock:
 
     def now(self) -> datetime:
         return datetime.fromtimestamp(self.time, UTC)
+
+
+class LoopClock(HandClock):
+    """Shows the time of an event loop."""
+
+    def __init__(self, loop: SimulatedLoop) -> None:
+        super().__init__()
+        self._loop = loop
+
+    def monotonic(self) -> float:
+        return self._loop.time()
 
 
 class Echo(BaseModel):
@@ -228,31 +248,40 @@ async def test_a_busy_account_gathers_what_its_answers_let_in_and_a_quiet_one_wa
         await following
 
 
-async def test_a_busy_lane_gathers_as_long_as_more_comes_each_round() -> None:
-    server, clock = Server(), HandClock()
-    queue = lane(server, clock, busy_items=2, gather_seconds=1.0)
+def test_a_busy_lane_gathers_as_long_as_more_comes_each_millisecond() -> None:
+    loop = SimulatedLoop()
+    server = Server()
 
-    async def arrive(first: int, count: int) -> None:
-        for number in range(first, first + count):
+    async def arrive(first: int, count: int, pause: float) -> None:
+        """Put items, one after each pause; the first ones come at once, and in a request of their own."""
+        waiting = [put(queue, first), put(queue, first + 1)]
+        await waiting[0]
+        for number in range(first + 2, first + count):
+            await asyncio.sleep(pause)
             waiting.append(put(queue, number))
-            await asyncio.sleep(0)
+        await asyncio.gather(*waiting)
 
-    waiting = [put(queue, 100), put(queue, 101)]
-    await waiting[0]
-    await arrive(200, 20)
-    await asyncio.gather(*waiting)
-    assert [len(batch) for batch in server.batches] == [2, 20]
-    await put(queue, 300)
-    await arrive(400, 2)
-    await asyncio.gather(*waiting)
-    assert server.batches[3] == [400], "after a single item nothing waits"
-    waiting = [put(queue, 500), put(queue, 501)]
-    await waiting[0]
-    await arrive(600, 5)
-    clock.time = 1.0
-    await arrive(700, 5)
-    await asyncio.gather(*waiting)
-    assert 5 <= len(server.batches[-2]) < 10, "not for longer than it may"
+    async def live() -> None:
+        await arrive(100, 12, GATHER_STEP / 2)
+        assert [len(batch) for batch in server.batches] == [2, 10]
+        await asyncio.sleep(1.0)
+        await arrive(200, 4, 2 * GATHER_STEP)
+        assert server.batches[2:] == [[200, 201], [202], [203]], "the clients pause"
+        await asyncio.sleep(1.0)
+        await put(queue, 300)
+        following = [put(queue, 301)]
+        await asyncio.sleep(GATHER_STEP / 2)
+        following.append(put(queue, 302))
+        await asyncio.gather(*following)
+        assert server.batches[5:] == [[300], [301], [302]], "after a single item nothing waits"
+        await asyncio.sleep(1.0)
+        await arrive(400, 42, GATHER_STEP / 2)
+        assert 18 <= len(server.batches[9]) <= 22, "not for longer than it may"
+
+    queue = lane(server, LoopClock(loop), busy_items=2, gather_seconds=10 * GATHER_STEP)
+    loop.run_until_complete(live())
+    loop.run_until_complete(loop.end_tasks())
+    loop.close()
 
 
 class SlowStore(ServiceClient):

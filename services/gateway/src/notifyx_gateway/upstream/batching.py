@@ -75,6 +75,9 @@ READ_ROUNDS = 2
 """After a request of that many items, that many rounds of the event loop pass before its owners' next request: the
 smaller a request is, the more each of its items costs. At rest nothing waits."""
 
+GATHER_STEP = 0.001
+"""Seconds in which more has to come, for a lane to gather longer."""
+
 
 @dataclass(frozen=True, slots=True)
 class LaneLimits:
@@ -84,8 +87,8 @@ class LaneLimits:
     should take; it has half of the bytes. ``beside_seconds`` is that of an account that is at work beside others which
     have nothing queued; it has a quarter of the bytes.
 
-    After a request of ``busy_items``, the next one of its owners gathers what is read in each round of the event loop,
-    for two rounds, and as long as more comes, up to ``gather_seconds``.
+    After a request of ``busy_items``, the next one of its owners gathers what is read in two rounds of the event loop,
+    and then as long as each millisecond brings more, up to ``gather_seconds``.
     """
 
     max_items: int = 1000
@@ -284,14 +287,14 @@ class Lane(Generic[R]):
                 gathering.end()
 
     async def _gather(self) -> None:
-        """Wait for what the last answers let in and what was read meanwhile, as long as more comes each round."""
+        """Wait for what the last answers let in and what was read meanwhile, as long as more comes in each step."""
         until = self._clock.monotonic() + self._limits.gather_seconds
         for _ in range(READ_ROUNDS):
             await asyncio.sleep(0)
         queued = -1
         while queued < len(self._queue) < MIN_SHARED_ITEMS and self._clock.monotonic() < until:
             queued = len(self._queue)
-            await asyncio.sleep(0)
+            await asyncio.sleep(GATHER_STEP)
 
     def _next_batch(self, now: float) -> tuple[list[QueuedItem[R]], list[str]]:
         limits, owners = self._limits, self._queue.owners

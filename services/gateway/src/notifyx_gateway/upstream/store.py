@@ -87,8 +87,8 @@ joins, and when a node is lost, its clients join one by one. A join at rest wait
 
 BUSY_JOINS = 2
 GATHERED_JOINS = 0.01
-"""After a request of that many joins, the next one gathers for up to that many seconds, as long as each round of the
-event loop brings more: a client's connection, its upgrade and its join are read in three rounds."""
+"""After a request of that many joins, the next one gathers for up to that many seconds, as long as each millisecond
+brings more: between a client's connection, its upgrade and its join lie the round trips of that client."""
 
 JOIN_REQUESTS = 4
 """Requests of joins in flight, of different accounts: mostly one, and others while it hangs."""
