@@ -180,6 +180,7 @@ class ChannelReceiver(Receiver):
                         joined.add(topic)
                 await running
             finally:
+                channels.end()
                 running.cancel()
                 await asyncio.gather(running, return_exceptions=True)
         except Broken as broken:

@@ -158,6 +158,10 @@ class Channels:
         """Let :meth:`run` end: the server has said that the client has to begin anew."""
         self._given_up.set()
 
+    def end(self) -> None:
+        """Hand over nothing more: whoever waited for replies is gone, so what follows one would come without it."""
+        self.broken = True
+
     def ref(self) -> str:
         """Return a new ref."""
         return str(next(self._refs))
@@ -205,7 +209,7 @@ class Channels:
         while True:
             frames = deque(await self._wire.receive())
             self._heard = time.monotonic()
-            while frames:
+            while frames and not self.broken:
                 _, ref, topic, event, payload = orjson.loads(frames.popleft())
                 if event != "phx_reply":
                     self._on_push(topic, event, payload)
