@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Mapping
-from urllib.parse import urlsplit
 
 from notifyx_common.calls.balancer import Endpoint
 from notifyx_common.calls.client import ServiceClient
@@ -37,12 +36,12 @@ class ConnectionCounts:
             total.update(count.topics)
         return total if counts else None
 
-    async def by_host(self) -> Mapping[str, int]:
-        """Return open connections by the gateway's host, of the gateways that answer."""
+    async def by_instance(self) -> Mapping[str, int]:
+        """Return open connections by the gateway's pod, of the gateways that answer."""
         endpoints = self._gateways.endpoints
         counts = await asyncio.gather(*(self._read(endpoint) for endpoint in endpoints), return_exceptions=True)
         return {
-            str(urlsplit(endpoint.url).hostname): count.open
+            endpoint.instance: count.open
             for endpoint, count in zip(endpoints, counts, strict=True)
             if isinstance(count, LiveConnections)
         }

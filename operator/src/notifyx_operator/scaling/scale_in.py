@@ -19,12 +19,15 @@ MAX_COST = 2**31 - 1
 
 
 def deletion_costs(pods: Iterable[Mapping[str, Any]], connections: Mapping[str, int]) -> dict[str, int]:
-    """Return the cost of each pod by name. A pod with an unknown count has the maximum: it may have all connections."""
+    """Return the cost of each pod by name. A pod with an unknown count has the maximum: it may have all connections.
+
+    ``connections`` are by name, too: a pod of both IP families says one address first, and may be called at the other.
+    """
     costs: dict[str, int] = {}
     for pod in pods:
-        metadata, status = pod.get("metadata") or {}, pod.get("status") or {}
+        metadata = pod.get("metadata") or {}
         if not metadata.get("deletionTimestamp"):
-            costs[metadata["name"]] = min(connections.get(status.get("podIP", ""), MAX_COST), MAX_COST)
+            costs[metadata["name"]] = min(connections.get(metadata["name"], MAX_COST), MAX_COST)
     return costs
 
 
@@ -34,10 +37,10 @@ async def write_deletion_costs(cluster: Cluster, deployment: Mapping[str, Any], 
     labels = (deployment["spec"].get("selector") or {}).get("matchLabels")
     if not labels:
         return
-    pods, by_host = await asyncio.gather(cluster.pods(namespace, labels), connections.by_host())
+    pods, by_instance = await asyncio.gather(cluster.pods(namespace, labels), connections.by_instance())
     await asyncio.gather(
         *(
             cluster.annotate_pod(namespace, name, {ANNOTATION: str(cost)})
-            for name, cost in deletion_costs(pods, by_host).items()
+            for name, cost in deletion_costs(pods, by_instance).items()
         )
     )

@@ -186,7 +186,7 @@ async def gateways(*opened: int) -> AsyncIterator[list[Endpoint]]:
 
             app.router.add_get(CONNECTIONS.path, connections)
             server = await stack.enter_async_context(TestServer(app, host=f"127.0.0.{number}"))
-            endpoints.append(Endpoint(instance=f"gateway-{number}", url=str(server.make_url("")).rstrip("/")))
+            endpoints.append(Endpoint(instance=f"pod-{number}", url=str(server.make_url("")).rstrip("/")))
         yield endpoints
 
 
@@ -195,7 +195,10 @@ async def test_the_emptiest_gateway_is_marked_before_one_goes(
 ) -> None:
     labels = {"app.kubernetes.io/component": "gateway"}
     for number in (1, 2, 3):
-        await cluster.kube.apply(PODS, f"pod-{number}", "live", {"status": {"podIP": f"127.0.0.{number}"}})
+        # Of both families: a pod says its address of IPv6 first, and is called at the other one.
+        addresses = (f"fd00:244::{number}", f"127.0.0.{number}")
+        status = {"podIP": addresses[0], "podIPs": [{"ip": one} for one in addresses]}
+        await cluster.kube.apply(PODS, f"pod-{number}", "live", {"status": status})
     await cluster.kube.apply(
         DEPLOYMENTS, "notifyx-gateway", "live", {"spec": {"replicas": 3, "selector": {"matchLabels": labels}}}
     )
