@@ -203,6 +203,15 @@ def test_the_ingress_says_where_users_are(
     assert gateway.private_proxy, "the ingress controller is a pod: what it names as its client is believed"
 
 
+def test_a_public_address_of_ipv6_is_no_domain_of_message_ids(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host with colons is none that an email's header may have: like the gateway, the store then says localhost."""
+    rendering = render({"publicUrl": "http://[fd00:200::b]:8080"})
+    assert told(rendering, "store", monkeypatch).mail_domain == "localhost"
+    gateway = told(rendering, "gateway", monkeypatch)
+    assert gateway.base_socket_url == "ws://[fd00:200::b]:8080/socket"
+    assert "http://[fd00:200::b]:8080" in gateway.origins
+
+
 def test_databases(renderings: dict[str, Rendering], monkeypatch: pytest.MonkeyPatch) -> None:
     for part in ("auth", "store"):
         built_in = told(renderings["default"], part, monkeypatch, **{f"{part}-database-password": "s3cret"})

@@ -106,6 +106,12 @@ ws://localhost:4001/socket
 {{- end -}}
 {{- end -}}
 
+{{/* The domain of Message-IDs. An IPv6 address is no domain that a header may have. */}}
+{{- define "notifyx.mailDomain" -}}
+{{- $host := (urlParse (include "notifyx.publicUrl" .)).hostname -}}
+{{ .Values.smtp.domain | default (ternary "localhost" $host (contains ":" $host)) }}
+{{- end -}}
+
 {{/* Pods are replaced when the secret's declared parts change; what was generated stays as it is. */}}
 {{- define "notifyx.secretsChecksum" -}}
 {{- toJson (dict "secrets" .Values.secrets "database" (omit .Values.database "existingCaSecret") "smtp" .Values.smtp) | sha256sum | trunc 16 -}}
