@@ -180,6 +180,9 @@ def test_a_decoded_header_stays_one_line(tmp_path: Path) -> None:
         {"Host": "127.0.0.1.evil.example"},
         {"Origin": "http://evil.example"},
         {"Host": ""},
+        {"Host": "[::2]:4025"},
+        {"Host": "[::1].evil.example"},
+        {"Host": "127.0.0.1:evil.example"},
     ],
 )
 async def test_a_page_from_elsewhere_reads_and_deletes_nothing(tmp_path: Path, headers: dict[str, str]) -> None:
@@ -190,6 +193,13 @@ async def test_a_page_from_elsewhere_reads_and_deletes_nothing(tmp_path: Path, h
     assert (await client.get("/api/messages", headers=headers)).status_code == 403
     assert (await client.delete("/api/messages", headers=headers)).status_code == 403
     assert len(box.newest()) == 1
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:4025", "localhost", "[::1]:4025", "[::1]"])
+async def test_every_name_of_this_machine_is_its_own(tmp_path: Path, host: str) -> None:
+    client = create_mailbox_app(Mailbox(tmp_path)).test_client()
+    for headers in ({"Host": host}, {"Host": host, "Origin": f"http://{host}"}):
+        assert (await client.get("/api/messages", headers=headers)).status_code == 200
 
 
 @pytest.mark.parametrize("name", ["nothing", "1-1", "..", "..%2f..%2fsecrets", "1/../../x", "٣-٣", "-", "1" * 500])

@@ -15,6 +15,7 @@ from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from notifyx_common.errors import NotifyxError
+from notifyx_common.host_port import host_port
 from notifyx_common.patterns import WORDS
 from notifyx_topics.words import reason
 
@@ -166,7 +167,7 @@ class ServiceSettings(BaseSettings):
     def advertised(self, port: int, scheme: str = "http") -> str:
         """Return the base URL under which other services reach this node."""
         host = self.advertise_host or (socket.gethostname() if _is_wildcard(self.host) else self.host)
-        return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+        return f"{scheme}://{host_port(host, port)}"
 
 
 def _is_wildcard(host: str) -> bool:

@@ -15,6 +15,7 @@ from notifyx_common.caching.memcached import OPERATION_TIMEOUT
 from notifyx_common.calls.prometheus import PrometheusSettings
 from notifyx_common.contracts.store.log import MAX_DATA_BYTES
 from notifyx_common.contracts.store.names import MAX_BODY
+from notifyx_common.host_port import host_port
 
 _APP_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*\Z")
 
@@ -317,8 +318,8 @@ class GatewaySettings(PrometheusSettings):
         if self.socket_url:
             return self.socket_url
         parts = urlsplit(self.base_url)
-        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-        return f"{'wss' if parts.scheme == 'https' else 'ws'}://{host}:{self.socket_port}/socket"
+        address = host_port(parts.hostname or "", self.socket_port)
+        return f"{'wss' if parts.scheme == 'https' else 'ws'}://{address}/socket"
 
     @property
     def proxies(self) -> tuple[IPv4Network | IPv6Network, ...]:

@@ -23,7 +23,7 @@ _MAIL_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'; "
     "sandbox allow-popups allow-popups-to-escape-sandbox"
 )
-_OWN_NAMES = ("127.0.0.1", "localhost")
+_OWN_HOST = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:[0-9]*)?")
 _STATIC = ("mailbox.js",)
 MAX_LISTED = 2000
 PAGE = 50
@@ -43,7 +43,7 @@ def create_mailbox_app(mailbox: Mailbox, web_url: str = "") -> Quart:
     @app.before_request
     async def require_own_name() -> None:
         # Protects against DNS rebinding and requests from other origins: neither may read or delete mail.
-        if request.host.partition(":")[0] not in _OWN_NAMES or request.headers.get("Origin") not in (
+        if not _OWN_HOST.fullmatch(request.host) or request.headers.get("Origin") not in (
             None,
             f"http://{request.host}",
         ):

@@ -20,6 +20,7 @@ import aiosmtplib
 
 from notifyx_common.authorities import trusting
 from notifyx_common.clock import Clock
+from notifyx_common.host_port import host_port
 from notifyx_mailer.errors import MailFailed, MailRejected
 from notifyx_mailer.message import Envelope
 from notifyx_mailer.refusals import Stage, classify_refusal
@@ -122,7 +123,7 @@ class SmtpPool:
                 await client.connect()
         except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:
             client.close()
-            server = f"SMTP server {settings.smtp_host}:{settings.effective_smtp_port}"
+            server = f"SMTP server {host_port(settings.smtp_host, settings.effective_smtp_port)}"
             raise MailFailed(f"{server}: {_connect_reason(error)}.", attempted=False) from error
         self.opened += 1
         return _SmtpConnection(client)

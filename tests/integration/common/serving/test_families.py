@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import socket
 from collections.abc import Iterator
 from typing import Any
@@ -11,12 +12,13 @@ from typing import Any
 import pytest
 from quart import Quart, request
 
+from notifyx_common.host_port import host_port
 from notifyx_common.metrics import Metrics
 from notifyx_common.serving.http_connections import Connections
 from notifyx_common.serving.http_limits import HttpLimits
 from notifyx_common.serving.http_server import HttpServer
 from notifyx_common.serving.http_turns import RequestTurns
-from notifyx_common.serving.lifecycle import bind
+from notifyx_common.serving.lifecycle import PortTaken, bind
 from support.patience import PATIENCE
 
 
@@ -68,6 +70,14 @@ async def test_clients_of_both_families_are_known_by_their_own_addresses(listeni
     finally:
         stop.set()
         await running
+
+
+def test_a_port_that_is_taken_is_told_as_in_a_url() -> None:
+    with contextlib.closing(bind("::", 0, "NOTIFYX_PORT")) as sock:
+        port = sock.getsockname()[1]
+        host = "::" if sock.family == socket.AF_INET6 else "0.0.0.0"
+        with pytest.raises(PortTaken, match=re.escape(f"Cannot listen on {host_port(host, port)} (")):
+            bind("::", port, "NOTIFYX_PORT")
 
 
 def test_a_machine_without_ipv6_gets_what_it_has(monkeypatch: pytest.MonkeyPatch) -> None:

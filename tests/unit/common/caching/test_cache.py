@@ -165,6 +165,10 @@ def test_a_wrong_server_names_the_setting(value: str) -> None:
         parse_servers(value)
 
 
+def test_a_server_is_named_as_the_setting_names_it() -> None:
+    assert client(parse_servers("[fd00::1]:11222,cache:11211")).names == ["[fd00::1]:11222", "cache:11211"]
+
+
 def test_a_lost_server_moves_only_its_own_keys() -> None:
     three = client([("a", 1), ("b", 1), ("c", 1)])
     two = client([("a", 1), ("b", 1)])

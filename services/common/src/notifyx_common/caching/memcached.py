@@ -27,6 +27,7 @@ from notifyx_common.background import Background, Tasks
 from notifyx_common.backoff import Backoff
 from notifyx_common.caching.sealing import Entry, Seal
 from notifyx_common.clock import Clock
+from notifyx_common.host_port import host_port
 from notifyx_common.logs import get_logger
 from notifyx_common.running_timeout import RunningTimeout
 from notifyx_common.security_log import SecurityLog
@@ -119,7 +120,7 @@ class _MemcachedServer:
     def __init__(
         self, host: str, port: int, timeout: float, background: Background, tls: ssl.SSLContext | None
     ) -> None:
-        self.name = f"{host}:{port}"
+        self.name = host_port(host, port)
         self._address = (host, port)
         self._tls = tls
         self._timeout = timeout

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from notifyx_common.calls.balancer import Endpoint
+from notifyx_common.host_port import host_port
 
 Slice = Mapping[str, Any]
 """An EndpointSlice in the JSON of the API server."""
@@ -65,13 +66,12 @@ def _candidates(part: Slice, *, secure: bool) -> Iterator[_Candidate]:
         # The API defines a meaning for the first address only.
         address: str = endpoint["addresses"][0]
         target = endpoint.get("targetRef") or {}
-        host = f"[{address}]" if ":" in address else address
         yield _Candidate(
             ipv6=":" in address,
             nameless=not target.get("name"),
             metrics_missing=not ports.get("metrics"),
-            url=f"{scheme}://{host}:{ports[called]}",
-            metrics_url=f"http://{host}:{ports['metrics']}" if ports.get("metrics") else "",
+            url=f"{scheme}://{host_port(address, ports[called])}",
+            metrics_url=f"http://{host_port(address, ports['metrics'])}" if ports.get("metrics") else "",
             instance=target.get("name") or address,
             pod=target.get("uid") or target.get("name") or address,
         )

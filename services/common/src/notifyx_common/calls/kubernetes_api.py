@@ -16,6 +16,7 @@ from typing import Any
 
 import aiohttp
 
+from notifyx_common.host_port import host_port
 from notifyx_common.settings import SettingsError
 
 SERVICE_ACCOUNT_FOLDER = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -70,8 +71,7 @@ def in_cluster(environ: Mapping[str, str] | None = None, account: Path = SERVICE
             "NOTIFYX_KUBERNETES_NAMESPACE is set, but this is no pod with a ServiceAccount's token: "
             "unset it, or mount the token."
         )
-    url = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
-    return ApiServer(url, account / "token", account / "ca.crt")
+    return ApiServer(f"https://{host_port(host, port)}", account / "token", account / "ca.crt")
 
 
 def keepalive_socket(address: tuple[Any, ...]) -> socket.socket:

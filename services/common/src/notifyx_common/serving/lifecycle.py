@@ -33,6 +33,7 @@ from notifyx_common.background import Background, Fault, every
 from notifyx_common.calls.registration import Registration
 from notifyx_common.clock import Clock, SystemClock
 from notifyx_common.errors import NotifyxError
+from notifyx_common.host_port import host_port
 from notifyx_common.internal_tls import CHECK_INTERVAL, InternalTls
 from notifyx_common.logs import get_logger
 from notifyx_common.metrics import Metrics
@@ -227,7 +228,9 @@ def bind(host: str, port: int, setting: str, *, shared: bool = False) -> socket.
             sock.listen(1024)
     except OSError as error:
         sock.close()
-        raise PortTaken(f"Cannot listen on {host}:{port} ({error.strerror}); free it or set {setting}.") from None
+        raise PortTaken(
+            f"Cannot listen on {host_port(host, port)} ({error.strerror}); free it or set {setting}."
+        ) from None
     sock.setblocking(False)
     return sock
 

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr
 
+from notifyx_common.host_port import host_port
 from notifyx_common.settings import ServiceSettings, SettingsError
 
 PORT = 4222
@@ -60,8 +61,7 @@ class BusServers:
                 raise _wrong(f"give {_FORM}, several separated by commas")
             if "@" in parts.netloc:
                 raise _wrong("give user and password in NOTIFYX_BUS_USERNAME and NOTIFYX_BUS_PASSWORD_FILE")
-            host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-            servers.append(f"{parts.scheme}://{host}:{port}")
+            servers.append(f"{parts.scheme}://{host_port(parts.hostname, port)}")
             schemes.add(parts.scheme)
         if len(schemes) > 1:
             raise _wrong("give either nats:// or tls://, not both")
