@@ -12,7 +12,7 @@ from pathlib import Path
 
 from cluster.images.build import notifyx_images, peer_images
 from cluster.install import trial_values, write_values
-from cluster.provider import Cluster, NoCluster, Say, choose, running, wanted_provider
+from cluster.provider import Cluster, NoCluster, Say, choose, running, wanted_families, wanted_provider
 from cluster.waiting import CommandFailed, TimedOut
 from support.helm import NoHelm, find_helm
 
@@ -80,7 +80,7 @@ def _obeyed(command: str, context: str, say: Say) -> Cluster | None:
     """The cluster that the command is about, unless it has ended it. Raises :class:`NoCluster` and others."""
     if command == "up":
         images = [*notifyx_images(say), *peer_images(say)]
-        cluster = choose(context=context, way=wanted_provider(), images=images, say=say)
+        cluster = choose(context=context, way=wanted_provider(), families=wanted_families(), images=images, say=say)
         write_values(values_file(cluster), trial_values(cluster, images))
         say(f"ready: {len(cluster.nodes)} nodes; the ingress is at {cluster.ingress}")
         return cluster

@@ -21,7 +21,7 @@ import os, pathlib, socket, ssl
 pathlib.Path("/tmp/pair").write_text(os.environ["PAIR"])
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 context.load_cert_chain("/tmp/pair")
-listener = socket.create_server(("", int(os.environ["PORT"])))
+listener = socket.create_server(("::", int(os.environ["PORT"])), family=socket.AF_INET6, dualstack_ipv6=True)
 while True:
     try:
         with context.wrap_socket(listener.accept()[0], server_side=True) as connection:

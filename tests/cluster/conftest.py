@@ -12,7 +12,7 @@ import pytest
 from cluster.images.build import notifyx_images, peer_images
 from cluster.install import Installed, install, remove
 from cluster.kube import Kube
-from cluster.provider import Cluster, Image, NoCluster, Say, choose, running, wanted_provider
+from cluster.provider import Cluster, Image, NoCluster, Say, choose, running, wanted_families, wanted_provider
 from cluster.state import cluster_state
 
 ORDER = (
@@ -91,7 +91,7 @@ def cluster(pytestconfig: pytest.Config, images: list[Image], stays: bool, say: 
     """The running cluster, which knows the images; one that was started for the tests ends with them."""
     context = pytestconfig.getoption("--context")
     try:
-        found = choose(context=context, way=wanted_provider(), images=images, say=say)
+        found = choose(context=context, way=wanted_provider(), families=wanted_families(), images=images, say=say)
     except NoCluster as error:
         pytest.fail(str(error), pytrace=False)
     pytestconfig.stash[CLUSTER] = found

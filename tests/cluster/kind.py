@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cluster.commands import run
-from cluster.provider import Image, NoCluster, Say
+from cluster.provider import Families, Image, NoCluster, Say
 from cluster.waiting import CommandFailed
 from support.helm import cache_folder
 
@@ -82,8 +82,10 @@ def find_cluster() -> KindCluster | None:
     return KindCluster(_kubeconfig(), Path(kubectl))
 
 
-def open_cluster(images: Sequence[Image], say: Say) -> KindCluster:
+def open_cluster(images: Sequence[Image], families: Families | None, say: Say) -> KindCluster:
     """The cluster that runs, or a new one. Raises :class:`NoCluster` when this machine cannot have one."""
+    if families not in (None, Families.IPV4):
+        raise NoCluster(f"{families} is only offered by a cluster in network namespaces.")
     for program in ("docker", "kind", "kubectl"):
         if shutil.which(program) is None:
             raise NoCluster(f"{program} is not installed.")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
@@ -26,6 +27,15 @@ class Image:
 
     name: str
     archive: Path
+
+
+class Families(StrEnum):
+    """The IP families of a cluster's machines, pods and Services."""
+
+    IPV4 = "ipv4"
+    IPV6 = "ipv6"
+    DUAL = "dual"
+    """Both, IPv6 first: what has one address has one of IPv6."""
 
 
 class Cluster(Protocol):
@@ -87,11 +97,13 @@ class Cluster(Protocol):
         ...
 
 
-def choose(*, context: str = "", way: str = "", images: Sequence[Image] = (), say: Say) -> Cluster:
+def choose(
+    *, context: str = "", way: str = "", families: Families | None = None, images: Sequence[Image] = (), say: Say
+) -> Cluster:
     """A running cluster that knows ``images``: started if none of ours runs yet.
 
-    ``context`` names one of the user's own; ``way`` is ``kind`` or ``namespaces`` where only that one will do. Raises
-    :class:`NoCluster` with the reason of each way.
+    ``context`` names one of the user's own; ``way`` is ``kind`` or ``namespaces`` where only that one will do, and
+    ``families`` are those of IP where only they will do. Raises :class:`NoCluster` with the reason of each way.
     """
     if context:
         from cluster import existing  # noqa: PLC0415 - a way is only looked at when it is tried
@@ -102,7 +114,7 @@ def choose(*, context: str = "", way: str = "", images: Sequence[Image] = (), sa
     reasons = []
     for name, module in _ways(way).items():
         try:
-            return module.open_cluster(images, say)
+            return module.open_cluster(images, families, say)
         except NoCluster as error:
             reasons.append(f"{name}: {error}")
     raise NoCluster("No Kubernetes cluster can be made on this machine.\n  " + "\n  ".join(reasons))
@@ -116,7 +128,7 @@ def running(way: str = "") -> Cluster | None:
 class _Way(Protocol):
     """A module that makes clusters."""
 
-    def open_cluster(self, images: Sequence[Image], say: Say) -> Cluster: ...
+    def open_cluster(self, images: Sequence[Image], families: Families | None, say: Say) -> Cluster: ...
 
     def find_cluster(self) -> Cluster | None: ...
 
@@ -129,6 +141,15 @@ def _ways(way: str) -> dict[str, _Way]:
     if way and way not in ways:
         raise NoCluster(f"NOTIFYX_CLUSTER is {way!r}; it can be {' or '.join(ways)}.")
     return {name: module for name, module in ways.items() if way in ("", name)}
+
+
+def wanted_families() -> Families | None:
+    """The IP families that ``NOTIFYX_CLUSTER_FAMILIES`` asks for; ``None``: any. Raises :class:`NoCluster`."""
+    word = os.environ.get("NOTIFYX_CLUSTER_FAMILIES", "")
+    try:
+        return Families(word) if word else None
+    except ValueError:
+        raise NoCluster(f"NOTIFYX_CLUSTER_FAMILIES is {word!r}; it can be {', '.join(Families)}.") from None
 
 
 def wanted_provider() -> str:

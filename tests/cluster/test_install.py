@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
+
 from cluster.install import PARTS, RELEASE, SERVICES, Installed
 from cluster.kube import Kube, condition
 from cluster.waiting import wait_for
@@ -49,6 +51,21 @@ def test_a_deployment_that_was_scaled_by_hand_comes_back(installed: Installed, k
 def test_helm_test_goes_through_the_front_door(installed: Installed, kube: Kube) -> None:
     said = kube.helm("test", RELEASE, "--logs", "--timeout", "3m", namespace=installed.namespace)
     assert said.count("acknowledged it") == 1
+
+
+def test_pods_and_services_have_every_ip_family_of_the_nodes(installed: Installed, kube: Kube) -> None:
+    (node, *_) = kube.objects("nodes")
+    wanted = {family(one["address"]) for one in node["status"]["addresses"] if one["type"] == "InternalIP"}
+    for pod in kube.objects("pods", installed.namespace):
+        assert {family(one["ip"]) for one in pod["status"]["podIPs"]} == wanted, pod["metadata"]["name"]
+    services = {one["metadata"]["name"]: one["spec"] for one in kube.objects("services", installed.namespace)}
+    for part in ("gateway", "auth", "store", "mailer", "postgres", "memcached"):
+        assert {one.lower() for one in services[installed.name(part)]["ipFamilies"]} == wanted, part
+
+
+def family(address: str) -> str:
+    """Of an address, as Kubernetes writes it, in small letters."""
+    return f"ipv{ip_address(address).version}"
 
 
 def test_pods_of_a_service_are_on_different_nodes(installed: Installed, kube: Kube) -> None:

@@ -21,11 +21,12 @@ from pathlib import Path
 from cluster.commands import run
 from cluster.images.build import system_images
 from cluster.namespaces import cgroups, control_plane, host, network, node, seed
+from cluster.namespaces.addresses import bracketed
 from cluster.namespaces.binaries import binaries
-from cluster.namespaces.layout import CONTROL_PLANE, CONTROL_PLANE_IP, Layout
+from cluster.namespaces.layout import CONTROL_PLANE, Layout
 from cluster.namespaces.machine import Machine
 from cluster.namespaces.process import detached, end, remember
-from cluster.provider import Image, NoCluster, Say
+from cluster.provider import Families, Image, NoCluster, Say
 from cluster.state import cluster_state
 from cluster.waiting import CommandFailed, TimedOut, wait_for
 from notifyx_local.ports import free_port
@@ -37,6 +38,9 @@ RECORD = "cluster.json"
 ERROR = re.compile(r"[EF]\d{4} |.*level=(error|fatal)")
 LAST_ERRORS = 3
 """Lines of each log that are told."""
+
+USUAL = Families.DUAL
+"""What a cluster has unless something else is asked for: most of both families is tried in one."""
 
 
 class NamespaceCluster:
@@ -61,6 +65,11 @@ class NamespaceCluster:
     @property
     def nodes(self) -> tuple[str, ...]:
         return self._layout.nodes
+
+    @property
+    def families(self) -> Families:
+        """The IP families of machines, pods and Services."""
+        return self._layout.families
 
     @property
     def running(self) -> bool:
@@ -105,7 +114,8 @@ class NamespaceCluster:
         for name in layout.nodes:
             node.start_kubelet(self._machines[name], layout)
         for addon in sorted(ADDONS.glob("*.yaml")):
-            apply = partial(self._kubectl, "apply", "-f", str(addon))
+            manifest = addon.read_text().replace("${dns}", layout.ranges[0].dns)
+            apply = partial(self._kubectl, "apply", "-f", "-", input=manifest)
             wait_for(f"{addon.name} is applied", apply, deadline=30)
         for name in layout.nodes:
             self._wait_ready(name)
@@ -151,9 +161,11 @@ class NamespaceCluster:
         """Let the nodes look anew at each connection to these addresses: what is not allowed now ends."""
         for node_ in self.nodes:
             for address in addresses:
+                family = "ipv6" if ":" in address else "ipv4"
+                inside = ["ip", "netns", "exec", self._layout.netns(node_)]
                 for side in ("--orig-dst", "--reply-src"):
                     with contextlib.suppress(CommandFailed):  # there is none
-                        run(["ip", "netns", "exec", self._layout.netns(node_), "conntrack", "-D", side, address])
+                        run([*inside, "conntrack", "-D", "-f", family, side, address])
 
     def stop_controllers(self) -> None:
         """Let nobody replace pods or bring EndpointSlices up to date."""
@@ -198,8 +210,8 @@ class NamespaceCluster:
     def _start_helpers(self) -> None:
         """What runs beside the machines: the way in from loopback, and the NetworkPolicies."""
         layout = self._layout
-        ingress = ",".join(f"{layout.ip(name)}:80" for name in layout.nodes)
-        ways = [f"{layout.api_port}={CONTROL_PLANE_IP}:6443", f"{layout.ingress_port}={ingress}"]
+        ingress = ",".join(f"{bracketed(layout.ip(name))}:80" for name in layout.nodes)
+        ways = [f"{layout.api_port}={bracketed(layout.ip(CONTROL_PLANE))}:6443", f"{layout.ingress_port}={ingress}"]
         self._helper("forward", "cluster.namespaces.forward", layout.netns(CONTROL_PLANE), *ways)
         namespaces = [layout.netns(name) for name in layout.nodes]
         self._helper("network-policy", "cluster.namespaces.network_policy", str(layout.kubeconfig), *namespaces)
@@ -218,30 +230,32 @@ class NamespaceCluster:
             deadline=60,
         )
 
-    def _kubectl(self, *words: str) -> str:
-        return run([self.kubectl, "--kubeconfig", self.kubeconfig, *words], deadline=150)
+    def _kubectl(self, *words: str, input: str | None = None) -> str:
+        return run([self.kubectl, "--kubeconfig", self.kubeconfig, *words], input=input, deadline=150)
 
     def _each(self, names: Iterable[str], do: Callable[[str], None]) -> None:
         with ThreadPoolExecutor() as pool:
             list(pool.map(do, names))
 
 
-def open_cluster(images: Sequence[Image], say: Say) -> NamespaceCluster:
+def open_cluster(images: Sequence[Image], families: Families | None, say: Say) -> NamespaceCluster:
     """The cluster that runs, or a new one. Raises :class:`NoCluster` when this machine cannot have one."""
-    reason = host.why_not()
+    reason = host.why_not(families or USUAL)
     if reason is not None:
         raise NoCluster(reason)
     programs = binaries(say)
     found = find_cluster()
     if found is not None:
+        if families not in (None, found.families):
+            raise NoCluster(f"one with {found.families} runs, and {families} is wanted; make cluster-down ends it.")
         found.load(images, say)
         return found
     folder = _folder()
     _clear(folder, programs, say)
-    layout = Layout(folder, programs, NODES, api_port=free_port(), ingress_port=free_port())
+    layout = Layout(folder, programs, NODES, free_port(), free_port(), families or USUAL)
     folder.mkdir(parents=True)
     record = {"programs": str(programs), "api": layout.api_port, "ingress": layout.ingress_port}
-    (folder / RECORD).write_text(json.dumps(record))
+    (folder / RECORD).write_text(json.dumps({**record, "families": layout.families}))
     cluster = NamespaceCluster(layout)
     try:
         cluster.up(images, say)
@@ -257,7 +271,8 @@ def find_cluster() -> NamespaceCluster | None:
         record = json.loads((folder / RECORD).read_text())
     except FileNotFoundError:
         return None
-    layout = Layout(folder, Path(record["programs"]), NODES, api_port=record["api"], ingress_port=record["ingress"])
+    families = Families(record.get("families", Families.IPV4))  # one that an earlier version started
+    layout = Layout(folder, Path(record["programs"]), NODES, record["api"], record["ingress"], families)
     cluster = NamespaceCluster(layout)
     return cluster if cluster.running else None
 
@@ -268,6 +283,6 @@ def _folder() -> Path:
 
 def _clear(folder: Path, programs: Path, say: Say) -> None:
     """Remove what a cluster left that was not taken down (its machine was restarted, say)."""
-    left = NamespaceCluster(Layout(folder, programs, NODES, api_port=0, ingress_port=0))
+    left = NamespaceCluster(Layout(folder, programs, NODES, 0, 0, USUAL))
     if folder.exists():
         left.down(say)

@@ -2,7 +2,7 @@
 
 Listeners are bound here first; then the process joins the namespace, so each accepted connection is dialled from
 inside. Bytes pass as they are (TLS, WebSocket, watches), half-closes too, and nothing idle is cut.
-Usage: ``python -m cluster.namespaces.forward NETNS PORT=HOST:PORT[,HOST:PORT...] ...``
+Usage: ``python -m cluster.namespaces.forward NETNS PORT=HOST:PORT[,HOST:PORT...] ...``. A host of IPv6 has brackets.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ class Forward:
 
     def __init__(self, word: str) -> None:
         port, _, targets = word.partition("=")
-        self.targets = [(host, int(number)) for host, _, number in (one.rpartition(":") for one in targets.split(","))]
+        words = (one.rpartition(":") for one in targets.split(","))
+        self.targets = [(host.strip("[]"), int(number)) for host, _, number in words]
         self.sock = socket.socket()
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.sock.bind(("127.0.0.1", int(port)))

@@ -8,6 +8,8 @@ import shutil
 import sys
 from pathlib import Path
 
+from cluster.provider import Families
+
 PACKAGES = {
     "containerd": "containerd",
     "runc": "runc",
@@ -24,7 +26,7 @@ PACKAGES = {
 CAP_SYS_ADMIN, CAP_NET_ADMIN = 21, 12
 
 
-def why_not() -> str | None:
+def why_not(families: Families) -> str | None:
     """Why no cluster can live here, as a sentence; ``None`` when one can."""
     if sys.platform != "linux" or platform.machine() != "x86_64":
         return "network namespaces need Linux on x86-64."
@@ -35,6 +37,8 @@ def why_not() -> str | None:
         missing.append("containernetworking-plugins")
     if missing:
         return f"packages are missing: apt-get install --no-install-recommends {' '.join(missing)}"
+    if families is not Families.IPV4 and not Path("/proc/sys/net/ipv6").exists():
+        return "this machine has no IPv6; NOTIFYX_CLUSTER_FAMILIES=ipv4 asks for a cluster without it."
     mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
     if not any(kind == "cgroup" and "memory" in options.split(",") for _, _, kind, options, *_ in mounts):
         return "this way was only made for cgroup version 1, and this machine has version 2; use kind."

@@ -30,6 +30,11 @@ mount --bind "$folder/log/containers" /var/log/containers
 mount --bind "$folder/cni" /etc/cni/net.d
 
 sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0
+if [ -e /proc/sys/net/ipv6 ]; then
+    # An address is used at once, not a second after its network was asked who else has it.
+    sysctl -qw net.ipv6.conf.all.forwarding=1 net.ipv6.conf.default.forwarding=1 \
+        net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0
+fi
 # Last: mounts made by pods have to reach the kubelet.
 mount --make-rshared /
 touch /run/ready

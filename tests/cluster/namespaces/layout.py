@@ -1,7 +1,7 @@
 """Names, addresses and folders of one cluster, fixed before anything starts.
 
-The machines are on a bridge of their own (10.200.0.0/24): ``cp``, the control plane, at .1, and ``node1`` to
-``nodeN`` at .11 and up. Pods get 10.244.N.0/24, Services 10.96.0.0/16.
+The machines are on a bridge of their own: ``cp``, the control plane, and ``node1`` to ``nodeN``. Their addresses, and
+those of pods and Services, follow from the IP families (:mod:`cluster.namespaces.addresses`).
 """
 
 from __future__ import annotations
@@ -9,12 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from cluster.namespaces.addresses import Ranges, ranges_of
+from cluster.provider import Families
+
 CONTROL_PLANE = "cp"
-CONTROL_PLANE_IP = "10.200.0.1"
-SERVICE_RANGE = "10.96.0.0/16"
-DNS_IP = "10.96.0.10"
-POD_RANGE = "10.244.0.0/16"
-MACHINE_RANGE = "10.200.0.0/24"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +24,7 @@ class Layout:
     nodes: tuple[str, ...]
     api_port: int
     ingress_port: int
+    families: Families
     bridge: str = "br0"
     prefix: str = "nxc"
 
@@ -47,6 +46,11 @@ class Layout:
         return (CONTROL_PLANE, *self.nodes)
 
     @property
+    def ranges(self) -> tuple[Ranges, ...]:
+        """The addresses of each of its IP families, the first family first."""
+        return ranges_of(self.families)
+
+    @property
     def cgroup(self) -> str:
         """The cgroup below which all of the cluster runs, in every hierarchy."""
         return f"/{self.prefix}"
@@ -55,13 +59,19 @@ class Layout:
         """The network namespace of a machine."""
         return f"{self.prefix}-{machine}"
 
-    def ip(self, machine: str) -> str:
-        """The address of a machine on the bridge."""
-        return CONTROL_PLANE_IP if machine == CONTROL_PLANE else f"10.200.0.{10 + self.number(machine)}"
+    def ips(self, machine: str) -> tuple[str, ...]:
+        """The addresses of a machine on the bridge, one of each family."""
+        if machine == CONTROL_PLANE:
+            return tuple(one.control_plane for one in self.ranges)
+        return tuple(one.node(self.number(machine)) for one in self.ranges)
 
-    def pods(self, node: str) -> str:
-        """The addresses of a node's pods."""
-        return f"10.244.{self.number(node)}.0/24"
+    def ip(self, machine: str) -> str:
+        """The address of a machine by which others reach it: that of the first family."""
+        return self.ips(machine)[0]
+
+    def pods(self, node: str) -> tuple[str, ...]:
+        """The ranges of a node's pods, one of each family."""
+        return tuple(one.node_pods(self.number(node)) for one in self.ranges)
 
     def number(self, node: str) -> int:
         """1 for ``node1``."""

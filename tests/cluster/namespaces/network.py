@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 
 from cluster.commands import run
-from cluster.namespaces.layout import CONTROL_PLANE, CONTROL_PLANE_IP, Layout
+from cluster.namespaces.addresses import IPV6_VERSION
+from cluster.namespaces.layout import CONTROL_PLANE, Layout
 from cluster.waiting import CommandFailed
 
 
@@ -16,7 +17,7 @@ def lay(layout: Layout) -> None:
     _ip("netns", "add", centre)
     _ip("-n", centre, "link", "set", "lo", "up")
     _ip("-n", centre, "link", "add", bridge, "type", "bridge")
-    _ip("-n", centre, "addr", "add", f"{CONTROL_PLANE_IP}/24", "dev", bridge)
+    _address(layout, CONTROL_PLANE, bridge)
     _ip("-n", centre, "link", "set", bridge, "up")
     for node in layout.nodes:
         own = layout.netns(node)
@@ -24,14 +25,28 @@ def lay(layout: Layout) -> None:
         _ip("-n", own, "link", "set", "lo", "up")
         _ip("-n", centre, "link", "add", f"v-{node}", "type", "veth", "peer", "name", "eth0", "netns", own)
         _ip("-n", centre, "link", "set", f"v-{node}", "master", bridge, "up")
-        _ip("-n", own, "addr", "add", f"{layout.ip(node)}/24", "dev", "eth0")
+        _address(layout, node, "eth0")
         _ip("-n", own, "link", "set", "eth0", "up")
-        _ip("-n", own, "route", "add", "default", "via", CONTROL_PLANE_IP)
+        for address in layout.ips(CONTROL_PLANE):
+            _ip("-n", own, "route", "add", "default", "via", address)
     for node in layout.nodes:
-        _ip("-n", centre, "route", "add", layout.pods(node), "via", layout.ip(node))
+        _route_pods(layout, CONTROL_PLANE, node)
         for other in layout.nodes:
             if other != node:
-                _ip("-n", layout.netns(node), "route", "add", layout.pods(other), "via", layout.ip(other))
+                _route_pods(layout, node, other)
+
+
+def _address(layout: Layout, machine: str, interface: str) -> None:
+    for address, family in zip(layout.ips(machine), layout.ranges, strict=True):
+        # An address of IPv6 is looked for elsewhere first, and cannot be used meanwhile.
+        at_once = ["nodad"] if family.machines.version == IPV6_VERSION else []
+        words = ("addr", "add", f"{address}/{family.machines.prefixlen}", "dev", interface, *at_once)
+        _ip("-n", layout.netns(machine), *words)
+
+
+def _route_pods(layout: Layout, machine: str, node: str) -> None:
+    for pods, address in zip(layout.pods(node), layout.ips(node), strict=True):
+        _ip("-n", layout.netns(machine), "route", "add", pods, "via", address)
 
 
 def connect(layout: Layout, node: str, *, up: bool) -> None:

@@ -12,7 +12,8 @@ import shutil
 from pathlib import Path
 
 from cluster.commands import run
-from cluster.namespaces.layout import DNS_IP, MACHINE_RANGE, POD_RANGE, Layout
+from cluster.namespaces.addresses import listed
+from cluster.namespaces.layout import Layout
 from cluster.namespaces.machine import Machine
 from cluster.provider import Image
 from cluster.waiting import wait_for
@@ -54,7 +55,7 @@ def kubelet_configuration(layout: Layout, node: str) -> dict[str, object]:
         "nodeStatusUpdateFrequency": "2s",
         "nodeLeaseDurationSeconds": 8,
         "containerRuntimeEndpoint": "unix:///run/containerd/containerd.sock",
-        "address": "0.0.0.0",
+        "address": layout.ranges[0].anywhere,
         "healthzBindAddress": "127.0.0.1",
         "authentication": {
             "anonymous": {"enabled": False},
@@ -64,7 +65,7 @@ def kubelet_configuration(layout: Layout, node: str) -> dict[str, object]:
         "authorization": {"mode": "Webhook"},
         "tlsCertFile": f"{layout.pki}/{node}.crt",
         "tlsPrivateKeyFile": f"{layout.pki}/{node}.key",
-        "clusterDNS": [DNS_IP],
+        "clusterDNS": [layout.ranges[0].dns],
         "clusterDomain": "cluster.local",
         "resolvConf": "/run/resolv.conf",
         "imageGCHighThresholdPercent": 100,
@@ -80,13 +81,13 @@ def proxy_configuration(layout: Layout, node: str) -> dict[str, object]:
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
         "kind": "KubeProxyConfiguration",
         "mode": "iptables",
-        "bindAddress": "0.0.0.0",
+        "bindAddress": layout.ranges[0].anywhere,
         "healthzBindAddress": "127.0.0.1:10256",
         "metricsBindAddress": "127.0.0.1:10249",
-        "clusterCIDR": POD_RANGE,
+        "clusterCIDR": listed(one.pods for one in layout.ranges),
         "clientConnection": {"kubeconfig": f"{layout.pki}/kube-proxy.conf"},
         "conntrack": {"maxPerCore": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
-        "nodePortAddresses": [MACHINE_RANGE],
+        "nodePortAddresses": [str(one.machines) for one in layout.ranges],
         "hostnameOverride": node,
         "oomScoreAdj": 0,
     }
@@ -94,7 +95,7 @@ def proxy_configuration(layout: Layout, node: str) -> dict[str, object]:
 
 def pod_network(layout: Layout, node: str) -> dict[str, object]:
     """The CNI configuration: a bridge, and addresses of the node's own range."""
-    ranges = [[{"subnet": layout.pods(node)}]]
+    ranges = [[{"subnet": pods}] for pods in layout.pods(node)]
     bridge = {
         "type": "bridge",
         "bridge": "cni0",
@@ -135,7 +136,7 @@ def start_kubelet(machine: Machine, layout: Layout) -> None:
     state, bin_, node = layout.state(machine.name), layout.binaries, machine.name
     machine.start(
         "kubelet", f"{bin_}/kubelet", f"--config={state}/kubelet.yaml", f"--kubeconfig={layout.pki}/{node}.conf",
-        "--root-dir=/var/lib/kubelet", f"--hostname-override={node}", f"--node-ip={layout.ip(node)}",
+        "--root-dir=/var/lib/kubelet", f"--hostname-override={node}", f"--node-ip={','.join(layout.ips(node))}",
         restart=True,
     )  # fmt: skip
     machine.start("kube-proxy", f"{bin_}/kube-proxy", f"--config={state}/kube-proxy.yaml", restart=True)

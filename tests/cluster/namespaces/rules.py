@@ -1,8 +1,8 @@
 """NetworkPolicies as nftables rules: pure, and only as much as this project's policies need.
 
-networking.k8s.io/v1, IPv4; podSelector, namespaceSelector, ipBlock with exceptions, numeric and named ports, endPort.
-The forward hook sees addresses after a Service's address was translated. What a pod's own node sends to it (the
-kubelet's probes) does not pass that hook, as Kubernetes asks.
+networking.k8s.io/v1, IPv4 and IPv6; podSelector, namespaceSelector, ipBlock with exceptions, numeric and named ports,
+endPort. The forward hook sees addresses after a Service's address was translated. What a pod's own node sends to it
+(the kubelet's probes) does not pass that hook, as Kubernetes asks.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ Object = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Pod:
-    """What the rules need to know of a pod. ``ports`` are its named ones."""
+    """What the rules need to know of a pod: ``ips`` are one of each family, ``ports`` its named ones."""
 
     namespace: str
     labels: Mapping[str, str]
-    ip: str
+    ips: tuple[str, ...]
     ports: Mapping[str, int]
 
 
 def read_pod(pod: Object) -> Pod | None:
     """``None`` for a pod that has no address of its own."""
     status, spec, metadata = pod["status"], pod["spec"], pod["metadata"]
-    if not status.get("podIP") or spec.get("hostNetwork") or status.get("phase") not in ("Pending", "Running"):
+    if not status.get("podIPs") or spec.get("hostNetwork") or status.get("phase") not in ("Pending", "Running"):
         return None
     ports = {
         port["name"]: int(port["containerPort"])
@@ -35,12 +35,14 @@ def read_pod(pod: Object) -> Pod | None:
         for port in container.get("ports") or []
         if "name" in port
     }
-    return Pod(metadata["namespace"], metadata.get("labels") or {}, status["podIP"], ports)
+    ips = tuple(one["ip"] for one in status["podIPs"])
+    return Pod(metadata["namespace"], metadata.get("labels") or {}, ips, ports)
 
 
 def render(pods: Sequence[Object], namespaces: Sequence[Object], policies: Sequence[Object]) -> str:
     """The whole table, for ``nft -f``: it replaces the one before in one step."""
-    known = sorted((pod for pod in map(read_pod, pods) if pod is not None), key=lambda pod: pod.ip)
+    known = sorted((pod for pod in map(read_pod, pods) if pod is not None), key=lambda pod: pod.ips)
+    addressed = [(pod, ip) for pod in known for ip in pod.ips]
     labels = {one["metadata"]["name"]: one["metadata"].get("labels") or {} for one in namespaces}
     chains: list[str] = []
     jumps: list[str] = []
@@ -48,25 +50,28 @@ def render(pods: Sequence[Object], namespaces: Sequence[Object], policies: Seque
         ("Ingress", "ingress", "from", "daddr", "saddr"),
         ("Egress", "egress", "to", "saddr", "daddr"),
     ):
-        for pod in known:
+        for pod, ip in addressed:
             applying = [policy for policy in policies if _applies(policy, pod, direction)]
             if not applying:
                 continue
-            name = f"{key}_{pod.ip.replace('.', '_')}"
+            name = f"{key}_{ip.replace('.', '_').replace(':', '_')}"
             lines = []
             for policy in applying:
                 for rule in policy["spec"].get(key) or []:
                     own_namespace = policy["metadata"]["namespace"]
-                    for peers in _peers(rule.get(side), own_namespace, theirs, known, labels):
+                    match = f"{_family(ip)} {theirs}"
+                    for peers in _peers(rule.get(side), own_namespace, match, known, labels):
                         targets = [pod] if direction == "Ingress" else known
                         lines += [f"{peers} {ports} return" for ports in _ports(rule.get("ports"), targets)]
             chains.append(f"  chain {name} {{\n" + "".join(f"    {line}\n" for line in [*lines, "drop"]) + "  }\n")
-            jumps.append(f"    ip {mine} {pod.ip} jump {name}\n")
+            jumps.append(f"    {_family(ip)} {mine} {ip} jump {name}\n")
     return (
         "table inet netpol\ndelete table inet netpol\ntable inet netpol {\n"
         + "".join(chains)
         + "  chain forward {\n    type filter hook forward priority -5; policy accept;\n"
         + "    ct state established,related accept\n"
+        # How pods of one node find each other's link address, which with IPv4 is no IP and passes no hook.
+        + "    icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept\n"
         + "".join(jumps)
         + "  }\n}\n"
     )
@@ -106,20 +111,22 @@ def _applies(policy: Object, pod: Pod, direction: str) -> bool:
 def _peers(
     peers: Sequence[Object] | None,
     namespace: str,
-    side: str,
+    match: str,
     pods: Sequence[Pod],
     labels: Mapping[str, Mapping[str, str]],
 ) -> list[str]:
-    """The matches of a rule's peers; none means no traffic, an empty string means any."""
+    """The matches of a rule's peers, of the family in ``match``; none means no traffic, an empty string means any."""
     if not peers:
         return [""]
     matches = []
     addresses: set[str] = set()
+    family = match.partition(" ")[0]
     for peer in peers:
         if "ipBlock" in peer:
             block = peer["ipBlock"]
-            outside = f" ip {side} != {{ {', '.join(block['except'])} }}" if block.get("except") else ""
-            matches.append(f"ip {side} {block['cidr']}{outside}")
+            outside = f" {match} != {{ {', '.join(block['except'])} }}" if block.get("except") else ""
+            if _family(block["cidr"]) == family:
+                matches.append(f"{match} {block['cidr']}{outside}")
             continue
         for pod in pods:
             there = (
@@ -128,8 +135,13 @@ def _peers(
                 else pod.namespace == namespace
             )
             if there and ("podSelector" not in peer or selects(peer["podSelector"], pod.labels)):
-                addresses.add(pod.ip)
-    return matches + ([f"ip {side} {{ {', '.join(sorted(addresses))} }}"] if addresses else [])
+                addresses.update(ip for ip in pod.ips if _family(ip) == family)
+    return matches + ([f"{match} {{ {', '.join(sorted(addresses))} }}"] if addresses else [])
+
+
+def _family(address: str) -> str:
+    """The word of nftables for the family of an address or a range."""
+    return "ip6" if ":" in address else "ip"
 
 
 def _ports(ports: Sequence[Object] | None, targets: Sequence[Pod]) -> list[str]:

@@ -14,7 +14,7 @@ def pod(name: str, ip: str, namespace: str = "app", ports: dict[str, int] | None
     return {
         "metadata": {"namespace": namespace, "labels": {"app": name}},
         "spec": {"containers": [{"ports": listed}], **spec},
-        "status": {"podIP": ip, "phase": "Running"},
+        "status": {"podIPs": [{"ip": one} for one in ip.split()], "phase": "Running"},
     }
 
 
@@ -109,3 +109,19 @@ def test_expressions(expression: dict[str, Any], selected: bool) -> None:
 def test_no_selector_selects_nothing_and_an_empty_one_everything() -> None:
     assert not selects(None, {"a": "1"})
     assert selects({}, {"a": "1"})
+
+
+def test_a_pod_of_both_families_is_isolated_in_each() -> None:
+    web, db = pod("web", "fd00:244:0:1::2 10.244.1.2"), pod("db", "fd00:244:0:2::3 10.244.2.3")
+    rule = {"from": [{"podSelector": {"matchLabels": {"app": "web"}}}, {"ipBlock": {"cidr": "fd00:200::/64"}}]}
+    table = render([web, db], NAMESPACES, [policy({"podSelector": {"matchLabels": {"app": "db"}}, "ingress": [rule]})])
+    assert chain(table, "ingress_fd00_244_0_2__3") == [
+        "ip6 saddr fd00:200::/64  return",
+        "ip6 saddr { fd00:244:0:1::2 }  return",
+        "drop",
+    ]
+    assert chain(table, "ingress_10_244_2_3") == ["ip saddr { 10.244.1.2 }  return", "drop"]
+    assert chain(table, "forward")[-2:] == [
+        "ip6 daddr fd00:244:0:2::3 jump ingress_fd00_244_0_2__3",
+        "ip daddr 10.244.2.3 jump ingress_10_244_2_3",
+    ]

@@ -21,7 +21,7 @@ from cluster.images.build import notifyx_images, peer_images
 from cluster.install import Installed, install
 from cluster.kube import Kube
 from cluster.namespaces.cluster import NamespaceCluster
-from cluster.provider import Cluster, choose, wanted_provider
+from cluster.provider import Cluster, choose, wanted_families, wanted_provider
 from cluster.waiting import CommandFailed, TimedOut, wait_for
 from notifyx_common.contracts.callers import token_headers
 from notifyx_common.contracts.store.ledger import LEDGER
@@ -188,7 +188,7 @@ def _installed() -> tuple[Cluster, Installed]:
         print(f"  {line}", flush=True)
 
     images = [*notifyx_images(say), *peer_images(say)]
-    cluster = choose(way=wanted_provider(), images=images, say=say)
+    cluster = choose(way=wanted_provider(), families=wanted_families(), images=images, say=say)
     say("installing the chart")
     wanted = values(cluster.nodes[0], cluster.nodes[-1])
     return cluster, install(cluster, Kube(cluster), images, wanted)

@@ -98,7 +98,7 @@ class Nemesis:
         await allow([])
         try:
             pods = await aside(self._kube.pods, self._installed.namespace, part)
-            addresses = [pod["status"]["podIP"] for pod in pods if pod["status"].get("podIP")]
+            addresses = [one["ip"] for pod in pods for one in pod["status"].get("podIPs") or ()]
             await asyncio.sleep(1.0)  # the agent looks twice a second
             await aside(self._reached().forget_connections, addresses)
             await asyncio.sleep(plan.seconds)
