@@ -116,8 +116,8 @@ sbom: .venv/.dev ## Write a CycloneDX list of what is in each image (folder sbom
 	    $(UV) export --quiet --frozen --no-dev --package notifyx-$$part --format cyclonedx1.5 \
 	        --preview-features sbom-export --output-file sbom/notifyx-$$part.cdx.json >/dev/null; \
 	done
-	@cd services/web && $$(PYTHONPATH=../../tests ../../.venv/bin/python -c 'import shlex; from support.node import node; print(shlex.join(node("npm")))') \
-	    sbom --sbom-format cyclonedx --package-lock-only --omit dev > ../../sbom/notifyx-web.cdx.json
+	@npm="$$(PYTHONPATH=tests .venv/bin/python -c 'import shlex; from support.node import node; print(shlex.join(node("npm")))')" && \
+	    cd services/web && eval "$$npm sbom --sbom-format cyclonedx --package-lock-only --omit dev" > ../../sbom/notifyx-web.cdx.json
 	@ls sbom
 
 format: .venv/.dev ## Format the code and mend what the linter can
