@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
 from chaos.histories.checks import acknowledgements, availability, deliveries, ledger, mails, publishes, unread
-from chaos.histories.events import Event, Settled, SignedOut
+from chaos.histories.events import Event, Intrusion, Settled, SignedOut
 from chaos.histories.facts import Facts, Violation
 
 Rule = Callable[[Facts], Iterator[Violation]]
@@ -26,6 +26,12 @@ def nobody_signed_out(facts: Facts) -> Iterator[Violation]:
     """No session ends by a fault."""
     for event in facts.of(SignedOut):
         yield Violation("signed out", f"{event.user} at {event.at:.2f}: {event.code}")
+
+
+def nobody_intruded(facts: Facts) -> Iterator[Violation]:
+    """A key opens what its owner may read, and nothing else."""
+    for event in facts.of(Intrusion):
+        yield Violation("not entitled", f"{event.user} read {event.topic} at {event.at:.2f}")
 
 
 RULES: Sequence[Rule] = (
@@ -53,6 +59,7 @@ RULES: Sequence[Rule] = (
     ledger.balances,
     ledger.has_the_numbers,
     nobody_signed_out,
+    nobody_intruded,
     settled,
 )
 

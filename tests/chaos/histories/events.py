@@ -223,6 +223,15 @@ class SignedOut(Record):
     code: str = ""
 
 
+class Intrusion(Record):
+    """Somebody read a topic that they may not read."""
+
+    kind: Literal["intrusion"] = "intrusion"
+    at: float
+    user: str
+    topic: str
+
+
 class FaultSpan(Record):
     """A fault, from its begin (``started``) to its end."""
 
@@ -263,6 +272,7 @@ Event = Annotated[
     | Mail
     | LedgerRead
     | SignedOut
+    | Intrusion
     | FaultSpan
     | Healed
     | Settled,

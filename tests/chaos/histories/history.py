@@ -28,6 +28,7 @@ from chaos.histories.events import (
     TopicLedger,
     UnreadRead,
 )
+from chaos.histories.intruder import Intruder
 from chaos.histories.plan import UNREAD_AFTER, USERS, ClientPlan, FaultPlan, Plan, PublisherPlan, ReaderPlan
 from chaos.histories.publishers import ChannelPublisher, LastPublisher, Publisher
 from chaos.histories.readers import Device, SocketDevice
@@ -91,6 +92,9 @@ class _History:
         self.recorder = Recorder()
         self.recorder.add(began)
         mails_before = len(self.system.mails.arrived)
+        intruders = self._intruders()
+        for intruder in intruders:
+            await intruder.prepare()
         receivers, devices = self._receivers()
         async with _Tasks() as tasks:
             for receiver in receivers:
@@ -99,6 +103,7 @@ class _History:
                 tasks.start(receiver.nap(*nap))
             acknowledging = [asyncio.create_task(device.work(self.stop)) for device in devices]
             publishing = [asyncio.create_task(self._publisher(one).work(self.stop)) for one in self.plan.publishers]
+            intruding = [asyncio.create_task(one.work(self.stop)) for one in intruders]
             failing = [asyncio.create_task(self._fail(fault)) for fault in self.plan.faults]
             try:
                 await asyncio.sleep(self.plan.seconds)
@@ -106,11 +111,15 @@ class _History:
                 self.stop.set()
                 await self._finish(publishing, "publishers")
                 await self._finish(acknowledging, "devices")
+                await self._finish(intruding, "intruders")
                 await self._settle(mails_before)
             finally:
-                for task in (*acknowledging, *publishing, *failing):
+                working = (*acknowledging, *publishing, *intruding, *failing)
+                for task in working:
                     task.cancel()
-                await asyncio.gather(*acknowledging, *publishing, *failing, return_exceptions=True)
+                await asyncio.gather(*working, return_exceptions=True)
+        for intruder in intruders:
+            await intruder.leave()
         return self.recorder.events
 
     def _topic(self, name: str) -> str:
@@ -185,6 +194,17 @@ class _History:
         if plan.via == "sse":
             return StreamReceiver(**options)
         return ChannelReceiver(self._wire(plan.via), plan.via, **options)
+
+    def _intruders(self) -> list[Intruder]:
+        """Return who tries what is proved by memcached, where that is what fails."""
+        if all(fault.fault != "corrupt" for fault in self.plan.faults):
+            return []
+        insider, outsider = self.stage.accounts[USERS[0]], self.stage.accounts[USERS[-1]]
+        return [
+            Intruder(insider, outsider, self._topic(one.name), self.recorder, seconds=self.plan.seconds)
+            for one in self.plan.topics
+            if one.private
+        ]
 
     def _receivers(self) -> tuple[list[Receiver], list[Device]]:
         receivers: list[Receiver] = []

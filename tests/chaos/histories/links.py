@@ -1,7 +1,8 @@
 """TCP links between two parts of a platform, whose bytes pass here and can be cut, held up, delayed, lost or changed.
 
 What TCP hides (a lost packet, a changed bit of one) cannot be seen by the parts either. What they do see of a bad
-network is here: connections that are refused or break, bytes that come late, and answers that never come.
+network is here: connections that are refused or break, bytes that come late, and answers that never come. Values of
+memcached are changed on purpose too, as whoever can write there may do it.
 """
 
 from __future__ import annotations
@@ -13,9 +14,13 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
+from chaos.histories.forged_values import ForgedConnection, Forger
 from chaos.histories.targets import FaultKind
 
 CHUNK = 64 << 10
+ON_PURPOSE = 0.5
+"""From this share of what passes on, values are forged; less is changed at random, which soon ends connections."""
+
 CONNECT_TIMEOUT = 5.0
 CLOSE_TIMEOUT = 1.0
 """Seconds in which connections that were cut end."""
@@ -38,6 +43,7 @@ class Link:
     def __init__(self, name: str, random: Random) -> None:
         self.name = name
         self._random = random
+        self._forger = Forger()
         self._conditions: list[_Condition] = []
         self._open: set[tuple[asyncio.StreamWriter, asyncio.StreamWriter]] = set()
         self._accepting: set[asyncio.Task[Any]] = set()
@@ -98,8 +104,9 @@ class Link:
         self._open.add(pair)
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._pump(reader, other_writer, answers=False))
-                group.create_task(self._pump(other_reader, writer, answers=True))
+                forged = self._forger.connection()
+                group.create_task(self._pump(reader, other_writer, forged, answers=False))
+                group.create_task(self._pump(other_reader, writer, forged, answers=True))
         except* OSError:
             pass
         finally:
@@ -107,16 +114,24 @@ class Link:
             for one in pair:
                 one.transport.abort()
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, answers: bool) -> None:
+    async def _pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, forged: ForgedConnection, *, answers: bool
+    ) -> None:
         while data := await reader.read(CHUNK):
-            data = await self._through(data, answers=answers)
+            if not answers:
+                forged.request(data)
+            other = forged.forged(data) if answers else None
+            data = await self._through(data, other, answers=answers)
             writer.write(data)
             await writer.drain()
         if writer.can_write_eof():
             writer.write_eof()
 
-    async def _through(self, data: bytes, *, answers: bool) -> bytes:
-        """Return the bytes that arrive, when they arrive. Raises :class:`ConnectionError` where none do."""
+    async def _through(self, data: bytes, forged: bytes | None, *, answers: bool) -> bytes:
+        """Return the bytes that arrive, when they arrive; ``forged`` is what can be made of them on purpose.
+
+        Raises :class:`ConnectionError` where none do.
+        """
         for condition in tuple(self._conditions):
             match condition.kind:
                 case "cut":
@@ -130,8 +145,12 @@ class Link:
                 case "lossy" if self._random.random() < condition.amount:
                     raise ConnectionResetError
                 case "corrupt" if self._random.random() < condition.amount:
-                    place = self._random.randrange(len(data))
-                    data = data[:place] + bytes([data[place] ^ (1 << self._random.randrange(8))]) + data[place + 1 :]
+                    data = (forged or data) if condition.amount >= ON_PURPOSE else self._changed(data)
                 case _:
                     pass
         return data
+
+    def _changed(self, data: bytes) -> bytes:
+        """Return the bytes with one bit changed."""
+        place = self._random.randrange(len(data))
+        return data[:place] + bytes([data[place] ^ (1 << self._random.randrange(8))]) + data[place + 1 :]

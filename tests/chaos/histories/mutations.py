@@ -162,7 +162,7 @@ MUTATIONS: Sequence[Mutation] = (
     ),
     Mutation(
         "seal", "what memcached holds is believed only with the right hash",
-        ("corrupt",), "memcached", 0, [("notifyx_common.caching.sealing:Seal._hash", _hash_of_anything)], 24.0,
+        ("corrupt",), "memcached", 2, [("notifyx_common.caching.sealing:Seal._hash", _hash_of_anything)], 24.0,
     ),
     Mutation(
         "idempotency-key", "what is published again under its key gets its first answer",

@@ -258,7 +258,7 @@ def _fault(random: Random, kind: FaultKind, targets: Targets, seconds: float) ->
     amounts: dict[FaultKind, Sequence[float]] = {
         "delay": (0.02, 0.1, 0.4),
         "lossy": (0.01, 0.05, 0.2),
-        "corrupt": (0.1, 0.5),
+        "corrupt": (0.1, 0.5),  # bits at random, or forged values
         "clock": (-600.0, -60.0, -5.0, 5.0, 60.0, 600.0),
     }
     return FaultPlan(

@@ -15,6 +15,7 @@ from chaos.histories.events import (
     Event,
     FaultSpan,
     Healed,
+    Intrusion,
     Join,
     Leave,
     LedgerRead,
@@ -346,6 +347,10 @@ BROKEN: dict[str, tuple[Callable[[History], History], str]] = {
     "a session that ended by itself": (
         lambda h: before_end(h, SignedOut(at=5.0, user="ada", code="invalid_grant")),
         "signed out",
+    ),
+    "a page of somebody who may not read": (
+        lambda h: before_end(h, Intrusion(at=5.0, user="eve", topic="private")),
+        "not entitled",
     ),
     "an unread count that is too small": (
         lambda h: replaced(h, read_by("bob"), unread=1),
