@@ -101,7 +101,8 @@ def test_secrets_of_the_users_own(renderings: dict[str, Rendering]) -> None:
         for value in walk(external.objects)
         if isinstance(value, dict) and isinstance(one := value.get("valueFrom"), dict) and "secretKeyRef" in one
     }
-    assert named == {"mine", "auth-database", "store-database", "smtp-login", "prometheus-login", "minio", "nats-login"}
+    databases = {"auth-database", "store-database", "store-replica"}
+    assert named == {"mine", *databases, "smtp-login", "prometheus-login", "minio", "nats-login"}
     asked = {
         one["secretKeyRef"]["key"]
         for value in walk(default.objects)

@@ -1,8 +1,8 @@
 """Imports a service with less time and memory than a plain import; its ``__main__`` does this.
 
 Most of a start is imports. What libraries import though no service uses it is left out here: HTTP/2 of Hypercorn, its
-own server, its processes and its logs, the clients of picows, the test clients, the development server, the uploads and
-the commands of Quart, Flask and Werkzeug, encrypted tokens of joserfc, settings from a command line, the server of
+own server, its processes and its logs, the clients of picows, the test clients, the development server and the uploads
+of Quart and Werkzeug, Flask's commands, encrypted tokens of joserfc, settings from a command line, the server of
 prometheus_client, the threads of Tortoise, X.509 for keys in PEM and keys of SSH, and rich, which structlog takes for
 tracebacks where it is installed.
 """
@@ -25,7 +25,6 @@ ABSENT = frozenset({"aiofastnet", "rich"})
 UNUSED = frozenset(
     {
         "anyio",
-        "click",
         "cryptography.hazmat.primitives.serialization.ssh",
         "cryptography.x509",
         "flask.cli",
@@ -55,15 +54,8 @@ UNUSED = frozenset(
 :class:`LeftOut`.
 """
 
-IDLE = frozenset({"quart.cli"})
-"""The same, of which each application makes something that it never uses: commands. They get :class:`Idle`."""
-
 NO_AUTHORITIES = {"SSL_CERT_FILE": os.devnull, "SSL_CERT_DIR": os.devnull}
 """Lets OpenSSL find no authorities. aiohttp loads those of the system when it is imported."""
-
-
-class Idle:
-    """Stands for a class of which something is made that nobody uses."""
 
 
 class LeftOut:
@@ -87,7 +79,7 @@ def load(*modules: str, unused: Iterable[str] = (), authorities: bool = False) -
     """
     gc.disable()
     try:
-        with _leaving_out(_Finder({*UNUSED, *IDLE, *unused})), _environment({} if authorities else NO_AUTHORITIES):
+        with _leaving_out(_Finder({*UNUSED, *unused})), _environment({} if authorities else NO_AUTHORITIES):
             for module in modules:
                 importlib.import_module(module)
         gc.freeze()
@@ -98,10 +90,10 @@ def load(*modules: str, unused: Iterable[str] = (), authorities: bool = False) -
 class _Empty(ModuleType):
     """An empty module that has whatever is asked of it."""
 
-    def __getattr__(self, name: str) -> type[LeftOut | Idle]:
+    def __getattr__(self, name: str) -> type[LeftOut]:
         if name.startswith("__"):
             raise AttributeError(name)
-        return type(name, (Idle if self.__name__ in IDLE else LeftOut,), {})
+        return type(name, (LeftOut,), {})
 
 
 class _Finder(MetaPathFinder, Loader):
