@@ -108,9 +108,14 @@ class Stack:
         return str((await self.ok("GET", "/me", await self.person(name)))["id"])
 
     def lease(self, service: str, url: str) -> None:
-        """Make a node known, as if it renewed its lease: for longer than any lease that is asked for."""
-        lease = Lease(service=service, instance=f"{service}-1", url=url, ttl=60)
-        self.gateway.registry.put(lease.model_copy(update={"ttl": 3600}))
+        """Make a node known to the gateway."""
+        make_known(self.gateway, service, url)
+
+
+def make_known(gateway: GatewayNode, service: str, url: str) -> None:
+    """Make a node known, as if it renewed its lease: for longer than any lease that is asked for."""
+    lease = Lease(service=service, instance=f"{service}-1", url=url, ttl=60)
+    gateway.registry.put(lease.model_copy(update={"ttl": 3600}))
 
 
 def service_token(caller: str, called: str) -> str:
@@ -134,8 +139,7 @@ def service_tokens(service: str) -> dict[str, Any]:
 def connect(stack: Stack, node: GatewayNode, *, auth: str | None = None) -> None:
     """Make the other services known to another gateway than the stack's; ``auth``: an address in place of its own."""
     for service, url in (("auth", auth or stack.auth_url), ("store", stack.store_url)):
-        lease = Lease(service=service, instance=service, url=url, ttl=60)
-        node.registry.put(lease.model_copy(update={"ttl": 3600}))
+        make_known(node, service, url)
 
 
 @contextlib.asynccontextmanager

@@ -61,23 +61,20 @@ class StoreContext:
         return self.database.pool
 
     @asynccontextmanager
-    async def reading_pages(self, user: str, *with_others: str) -> AsyncIterator[asyncpg.Connection]:
+    async def reading_pages(self, user: str) -> AsyncIterator[asyncpg.Connection]:
         """Acquire a connection to the primary for a read of many rows: a page of a list, the ledger.
 
         Only some connections are used for these at once, so that publishes, joins and acknowledgements find others.
-        Users whose reads wait for these are served in turn. What is read for several has the turn of the one whose turn
-        comes first.
+        Users whose reads wait for these are served in turn.
         """
-        place: Place = asyncio.get_running_loop().create_future()
-        for other in with_others:
-            self.pages.share(place, other)
-        async with self.pages.turn(user, place), self.pool.acquire() as connection:
+        async with self.pages.turn(user), self.pool.acquire() as connection:
             yield connection
 
     async def read_page(self, read: Read[T], user: str, *with_others: str) -> T:
         """Return the page that ``read`` reads, from the read replica where that shows all that it has to.
 
-        It has a turn, as :meth:`reading_pages` says. What decides something is not read in this way.
+        It has a turn, as :meth:`reading_pages` says; what is read for several has the turn of the one whose turn comes
+        first. What decides something is not read in this way.
         """
         place: Place = asyncio.get_running_loop().create_future()
         for other in with_others:
